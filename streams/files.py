@@ -179,26 +179,35 @@ def bounded_lines(name: str, most: int = MAX_LINE, skim: Skim | None = None) -> 
     Raises:
         ConfigError: where the file is missing, or damaged in the middle (the line is named).
     """
-    number = 0
     with open_bytes(name) as source:
-        lines = raw_lines(source, most)
-        try:
-            while True:
-                while skim is not None and (text := source.peek()):
-                    taken, count = skim(text, number)
-                    if not taken:
-                        break
-                    source.read(taken)
-                    number += count
-                if (one := next(lines, None)) is None:
-                    return
-                line, size = one
-                number += 1
-                if found := line_of(number, line, size, most=most, is_first=number == 1):
-                    yield found
-        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-            after = " after this line" if number else ""
-            raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
+        yield from lines_in(source, name, most, skim)
+
+
+def lines_in(source: io.BufferedReader, name: str, most: int = MAX_LINE, skim: Skim | None = None) -> Iterator[Line]:
+    """``bounded_lines`` of a file that is open.
+
+    Raises:
+        ConfigError: where it is damaged in the middle.
+    """
+    number = 0
+    lines = raw_lines(source, most)
+    try:
+        while True:
+            while skim is not None and (text := source.peek()):
+                taken, count = skim(text, number)
+                if not taken:
+                    break
+                source.read(taken)
+                number += count
+            if (one := next(lines, None)) is None:
+                return
+            line, size = one
+            number += 1
+            if found := line_of(number, line, size, most=most, is_first=number == 1):
+                yield found
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        after = " after this line" if number else ""
+        raise ConfigError(f"damaged{after}: {error}", path=name, line=number) from error
 
 
 def read_lines(name: str) -> Iterator[tuple[int, bytes]]:

@@ -25,6 +25,7 @@ from streams.core.open_cases import LEVELS, OpenCase, Place, chapter_of, place_o
 from streams.core.working_days import WorkingCalendar
 from streams.errors import InputError
 from streams.live.incomplete import Incompleteness
+from streams.wire.cells import is_unicode
 from streams.wire.pseudonyms import Pseudonyms
 
 _TEXT_LENGTH: Final = 100
@@ -104,7 +105,7 @@ def filter_of(query: Mapping[str, str]) -> Filter:
         longest = _ID_LENGTH if name == "find" else _TEXT_LENGTH
         if len(value) > longest:
             raise InputError("bad_query", name, f"is longer than {longest}")
-        if "\0" in value or not _is_unicode(value):  # no id has them, and PostgreSQL takes neither
+        if "\0" in value or not is_unicode(value):  # no id has them, and PostgreSQL takes neither
             raise InputError("bad_query", name, "has a null character, or bytes that are not UTF-8")
         most = _LARGEST.get(name)
         if most is not None:
@@ -116,11 +117,6 @@ def filter_of(query: Mapping[str, str]) -> Filter:
     if given.get("state", "running") not in ("running", "overdue", "untimed", "beside", "handover"):
         raise InputError("bad_query", "state", "is running, overdue, untimed, beside or handover")
     return Filter(**given)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it is text without half a surrogate pair, as which bytes that are not UTF-8 are kept."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def text_values(text: Text | None) -> dict[str, str] | None:

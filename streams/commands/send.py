@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,11 +35,13 @@ from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
 from streams.core.instants import instant_us
 from streams.errors import BrokerError, InputError
-from streams.files import bounded_lines
+from streams.files import STANDARD
 from streams.kafka.acls import writing
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
+from streams.replay.sources.json_rows import lines_or_elements
+from streams.replay.sources.opening import open_sources
 from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder, decode_json
@@ -63,6 +66,8 @@ MAX_SENT = 1_000_000
 @rulebook_options
 def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: bool, **given: Any) -> int:
     """Send files of events to a topic, line by line and unchanged; "-" is standard input.
+
+    Of a JSON array each element is a record. A table, or a file that is no text, is refused without --map.
 
     With --map, files of other formats are sent as the mapping's events; rows without events are not sent, and counted.
     A row with a key that is sent again after a change replaces its earlier events.
@@ -119,8 +124,9 @@ def send_files(
 
     Raises:
         BrokerError: where the broker refuses a record.
-        ConfigError: where a file cannot be read.
+        ConfigError: where a file cannot be read, or is neither lines nor an array of JSON.
     """
+    open_sources([name for name in dict.fromkeys(events) if name != STANDARD and Path(name).is_file()])
     with progress(size_of(events), "sending", quiet=quiet) as moved:
         return _send(settings, _lines(events, moved, tally, quiet=quiet), topic, recorded=recorded)
 
@@ -128,9 +134,9 @@ def send_files(
 def _lines(
     events: tuple[str, ...], moved: Callable[[int], None], tally: InputCounts, *, quiet: bool
 ) -> Iterator[bytes]:
-    """The lines of files; a line too long for a broker is reported and counted."""
+    """The lines of files, or elements of arrays; what is too long for a broker is reported and counted."""
     for name in events:
-        for number, line, error in bounded_lines(name, MAX_SENT):
+        for number, line, error in lines_or_elements(name, MAX_SENT):
             moved(len(line) + 1)
             if error is None:
                 yield line

@@ -108,6 +108,14 @@ class Cells:
             return [one for one in map(self._one, value) if one is not None] or None
         return self._one(value)
 
+    def deciding_text(self, value: Any) -> str:
+        """The clean value as text, of which it depends what its row is.
+
+        Raises:
+            ConversionError: as ``clean`` and ``one_text_of``, and for a null character.
+        """
+        return _without_nulls(one_text_of(self.clean(value)))
+
     def _one(self, value: Any) -> Any:
         if isinstance(value, bytes):
             try:
@@ -251,6 +259,12 @@ def id_of(value: Any, *, is_text: bool = False) -> str:
     return text
 
 
+def _without_nulls(text: str) -> str:
+    if "\0" in text:
+        raise ConversionError("bad_field", "has a null character, as a damaged file has: correct the row")
+    return text
+
+
 def condition(when: schema.When) -> Callable[[Any], bool]:
     """Whether a clean cell meets a condition of a mapping; the function raises ``ConversionError``."""
     wanted: Collection[str] = {*when.one_of, *(() if when.equals is None else (when.equals,))}
@@ -262,6 +276,7 @@ def condition(when: schema.When) -> Callable[[Any], bool]:
         text = "" if value is None else one_text_of(value) if wanted or unwanted else text_of(value)
         if not is_unicode(text):
             raise ConversionError("not_utf8", "is not valid text")
+        _without_nulls(text)
         return (not wanted or text in wanted) and text not in unwanted
 
     return holds

@@ -348,7 +348,7 @@ class _Entry:
         kinds = self._kind_of
         assert kinds is not None
         try:
-            found = "/".join(one_text_of(self._cells.clean(row.get(column))) for column in kinds.column)
+            found = "/".join(self._cells.deciding_text(row.get(column)) for column in kinds.column)
         except ConversionError as error:
             shown = _cut(self._shown(row, kinds.column))
             detail = f"{_columns(kinds.column)} has {shown}: {error.detail} (mapping key: event_type)"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,11 +39,19 @@ def element(number: int, field: bytes, value: bytes) -> bytes:
     return HEAD % (number, number) + b',"kind":"theft","%b":%b}' % (field, value)
 
 
-def results(path: Path, content: bytes, *options: str) -> list[Any]:
-    """The exit code, the bytes of alerts and cases, and the dead letters apart from the file's name."""
+def results(path: Path, content: bytes, *options: str, given: bytes | None = None) -> list[Any]:
+    """The exit code, the bytes of alerts and cases, and the dead letters apart from the file's name.
+
+    ``given`` comes through standard input instead.
+    """
     path.write_bytes(content)
     files = {kind: path.with_suffix(f".{kind}") for kind in ("alerts", "cases", "dead-letters")}
-    code = run(["replay", str(path), "--quiet", *options, *(f"--{kind}={file}" for kind, file in files.items())])
+    outputs = [f"--{kind}={file}" for kind, file in files.items()]
+    if given is None:
+        code = run(["replay", str(path), "--quiet", *options, *outputs])
+    else:
+        command = [sys.executable, "-m", "streams.cli", "replay", "-", "--quiet", *options, *outputs]
+        code = subprocess.run(command, input=given, check=False).returncode
     letters = records_of(files["dead-letters"]) if files["dead-letters"].exists() else []
     for letter in letters:
         del letter["source"]
@@ -80,6 +91,31 @@ def test_printed_over_several_lines_and_beyond_the_memory(tmp_path: Path, engine
     expected = results(tmp_path / "lines.jsonl", lines, "--engine", engine)
     assert results(tmp_path / "array.json", printed, "--engine", engine, "--memory", "90K") == expected
     assert expected[2]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("mapping", [None, MAPPING])
+def test_standard_input_is_an_array_or_lines(
+    tmp_path: Path, pack: Callable[[bytes], bytes], mapping: str | None
+) -> None:
+    elements = [element(n, b"crew_size", value) for n, value in enumerate(VALUES)]
+    options = list[str]()
+    if mapping is not None:
+        (tmp_path / "map.yaml").write_text(mapping, "utf-8")
+        options += ["--map", str(tmp_path / "map.yaml")]
+    expected = results(tmp_path / "lines.jsonl", b"\n".join(elements), *options)
+    for form in (b"\n".join(elements), b"\xef\xbb\xbf \n[" + b",\n".join(elements) + b"\n]\n"):
+        assert results(tmp_path / "piped", form, *options, given=pack(form)) == expected
+
+
+def test_an_array_on_standard_input_is_looked_up_again(tmp_path: Path) -> None:
+    events = [json.loads(element(n % 300, b"note", b'"\xe7\x94\xb5"')) | {"event_id": f"e{n}"} for n in range(600)]
+    (tmp_path / "array.json").write_text(json.dumps(events, indent=2), "utf-8")
+    command = [sys.executable, "-m", "streams.cli", "explain", "W299", "--events"]
+    ways = [[*command, str(tmp_path / "array.json")], [*command, "-"]]
+    piped = (tmp_path / "array.json").read_bytes()
+    said = [subprocess.run(way, input=piped, capture_output=True, check=True).stdout for way in ways]
+    assert said[0] == said[1] != b""
 
 
 SCALARS = st.none() | st.integers() | st.floats(allow_nan=False) | st.text()

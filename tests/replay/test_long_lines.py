@@ -244,3 +244,11 @@ def test_send_passes_over_a_line_that_no_broker_takes(gridclock: Runner, monkeyp
     assert (ran.code, sent) == (3, [b"{}", b"[]"])
     assert gridclock("send", path, "--topic", "t", "--at-most", "1").code == 0
     assert f"{path}:2: too_large: a line of 1,000,000 bytes" in gridclock("send", path, "--topic", "t").err
+    sent.clear()
+    array = gridclock.file("e.json", b'\xef\xbb\xbf [{"a":\n1}, "' + b"x" * 1_000_000 + b'",\n{}\n]\n')
+    ran = gridclock("send", array, "--topic", "t")
+    assert (ran.code, sent) == (3, [b'{"a":\n1}', b"{}"])
+    assert f"{array}:2: too_large: an element of 1,000,002 bytes" in ran.err
+    table = gridclock.file("e.csv", "order_id,at\n1,2\n")
+    ran = gridclock("send", path, table, "--topic", "t")
+    assert (ran.code, len(sent), f"{table}: map: a csv file needs a mapping" in ran.err) == (2, 2, True)

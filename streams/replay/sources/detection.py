@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,12 @@ _OTHERS: Final = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
 )
+_CONTROLS: Final = re.compile(rb"[\x01-\x06\x0e-\x19\x1c-\x1f]")
+"""Bytes that no text has."""
+
+_NULLS: Final = re.compile(rb"\0+")
+_LITTLE: Final = re.compile(rb"([\t\r\n -~]\0){2}")
+_BIG: Final = re.compile(rb"(\0[\t\r\n -~]){2}")
 
 
 def suffix_form(name: str) -> str | None:
@@ -60,8 +67,10 @@ def first_bytes(name: str) -> bytes:
             return b""
 
 
-def content_form(name: str) -> str | None:
+def content_form(name: str, encoding: str = "utf-8") -> str | None:
     """The format by the content: a form of mappings, ``array`` for a JSON array; ``None`` for lines of text.
+
+    ``encoding`` is what a mapping says of a text.
 
     Raises:
         ConfigError: for an unsupported format, by name.
@@ -89,9 +98,32 @@ def content_form(name: str) -> str | None:
         return "array"
     if text.startswith(b"{") and b'"eventTypes"' in head and b'"objectTypes"' in head:
         return "ocel"
-    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if b"\0" in head and not (_is_wide(encoding) or _is_wide(encoding_of(head)) or _is_text(head)):
         raise ConfigError(f"is neither text nor a format that is known (it begins with {head[:8]!r})", path=name)
     return None
+
+
+def _is_wide(encoding: str | None) -> bool:
+    return encoding is not None and encoding.lower().replace("_", "-").startswith(
+        ("utf-16", "utf-32", "utf16", "utf32")
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether it is a text in which null bytes stand here and there, as a crash leaves them: the lines are refused."""
+    rest = head.replace(b"\0", b"")
+    is_here_and_there = len(_NULLS.findall(head)) * 10 <= len(rest)
+    return is_here_and_there and b"\0" not in head[:4] and not _CONTROLS.search(rest) and encoding_of(rest) is not None
+
+
+def check_is_utf8(name: str) -> None:
+    """Refuse a file of JSON in UTF-16, as PowerShell writes it: none of its lines could be read.
+
+    Raises:
+        ConfigError: with the remedy.
+    """
+    if _is_wide(found := encoding_of(first_bytes(name))):
+        raise ConfigError(f"is {str(found).upper()}, and JSON is read as UTF-8: save it as UTF-8", path=name)
 
 
 def _zip_form(name: str) -> str:
@@ -126,6 +158,8 @@ def encoding_of(head: bytes) -> str | None:
     """The likely encoding of a text; ``None`` where none fits."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    if _LITTLE.match(head) or _BIG.match(head):
+        return "utf-16-le" if _LITTLE.match(head) else "utf-16-be"
     for name in ("utf-8", "gb18030"):
         try:
             head[: len(head) - 4 if len(head) > 4096 else len(head)].decode(name)

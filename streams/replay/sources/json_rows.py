@@ -12,10 +12,9 @@ from typing import BinaryIO, Final
 import zstandard
 
 from streams.errors import ConfigError, InputError
-from streams.files import KEPT_CHARACTERS, MAX_LINE, Line, bounded_lines, open_bytes
+from streams.files import KEPT_CHARACTERS, MARK, MAX_LINE, Line, lines_in, open_bytes
 from streams.replay.sources import Record
-from streams.replay.sources.detection import content_form
-from streams.replay.sources.rows import Input, Rows
+from streams.replay.sources.rows import Rows
 from streams.wire.envelopes import changes_of
 from streams.wire.mapping import MappedEvent, Place
 
@@ -45,14 +44,10 @@ class JsonArray:
 class JsonRows(Rows):
     """Lines or an array of JSON objects through a mapping; positions are line numbers, or numbers of elements."""
 
-    def __init__(self, given: Input) -> None:
-        super().__init__(given)
-        self._is_array = content_form(given.name) == "array"
-
     def records(self) -> Iterator[Record]:
         """See ``Source``."""
         rows = self.input.mapping.rows
-        for number, raw, error in elements_of(self.name) if self._is_array else bounded_lines(self.name):
+        for number, raw, error in lines_or_elements(self.name):
             if error is not None:
                 yield number, raw, error
                 continue
@@ -61,25 +56,43 @@ class JsonRows(Rows):
                 yield number, made.raw if isinstance(made, MappedEvent) else raw, made
 
 
+def lines_or_elements(name: str, most: int = MAX_LINE) -> Iterator[Line]:
+    """The elements of a file that begins as a JSON array does, else its lines; of standard input, too.
+
+    Raises:
+        ConfigError: see ``elements_of`` and ``streams.files.bounded_lines``.
+    """
+    with open_bytes(name) as source:
+        try:
+            is_array = source.peek().removeprefix(MARK).lstrip().startswith(b"[")
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError):
+            is_array = False  # damaged: reported when it is read
+        yield from _elements_in(source, name, most) if is_array else lines_in(source, name, most)
+
+
 def elements_of(name: str) -> Iterator[Line]:
     """The elements of a JSON array as lines, with their numbers from 1: each in its own text, as it is in the file.
 
     Raises:
         ConfigError: where it is not JSON, ends too early, or is not all of the file.
     """
-    count = 0
     with open_bytes(name) as source:
-        try:
-            for raw, size in _Text(source).elements():
-                count += 1
-                error = None
-                if size > len(raw):
-                    detail = f"an element of {size:,} bytes; at most {MAX_LINE:,} are read: make each record an element"
-                    error = InputError("too_large", None, detail, size=size)
-                yield count, raw, error
-        except (OSError, EOFError, ValueError, zlib.error, zstandard.ZstdError) as error:
-            said = getattr(error, "msg", error)
-            raise ConfigError(f"damaged after element {count}: {said}", path=name) from error
+        yield from _elements_in(source, name, MAX_LINE)
+
+
+def _elements_in(source: BinaryIO, name: str, most: int) -> Iterator[Line]:
+    count = 0
+    try:
+        for raw, size in _Text(source).elements():
+            count += 1
+            error = None
+            if size > min(len(raw), most):
+                detail = f"an element of {size:,} bytes; at most {most:,} are read: make each record an element"
+                error = InputError("too_large", None, detail, size=size)
+            yield count, raw, error
+    except (OSError, EOFError, ValueError, zlib.error, zstandard.ZstdError) as error:
+        said = getattr(error, "msg", error)
+        raise ConfigError(f"damaged after element {count}: {said}", path=name) from error
 
 
 class _Text:

@@ -1,4 +1,7 @@
-"""Files of JSON lines, plain, .gz or .zst; "-" is standard input. A plain file may be read in ranges."""
+"""Files of JSON lines, plain, .gz or .zst; "-" is standard input, which may also be one JSON array.
+
+A plain file may be read in ranges.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import BinaryIO
 from streams.errors import ConfigError
 from streams.files import STANDARD, Skim, bounded_lines, is_compressed, line_of, raw_lines
 from streams.replay.sources import Record
+from streams.replay.sources.json_rows import lines_or_elements
 
 _IN_MEMORY = 64 * 1024 * 1024
 _CHUNK = 1 << 20
@@ -72,15 +76,15 @@ class Lines:
     def _standard(self) -> Iterator[Record]:
         if self._aside is not None:
             self._aside.seek(0)
-            for kept in self._aside:
-                place, size, line = kept.rstrip(b"\n").split(b" ", 2)
-                if again := line_of(int(place), line, int(size)):
+            while head := self._aside.readline():
+                place, size, length = map(int, head.split())
+                if again := line_of(place, self._aside.read(length), size):
                     yield again
             return
         aside = self._aside = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (closed with the source)
-        for found in bounded_lines(self.name):
+        for found in lines_or_elements(self.name):
             number, line, error = found
-            aside.write(b"%d %d %b\n" % (number, (error and error.size) or len(line), line))
+            aside.write(b"%d %d %d\n%b" % (number, (error and error.size) or len(line), len(line), line))
             yield found
 
 

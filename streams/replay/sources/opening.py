@@ -12,7 +12,7 @@ from schemas.mappings import REGISTERED
 from streams.errors import ConfigError
 from streams.files import STANDARD, check_is_read_again
 from streams.replay.sources import Source
-from streams.replay.sources.detection import content_form, first_bytes, suffix_form
+from streams.replay.sources.detection import check_is_utf8, content_form, first_bytes, suffix_form
 from streams.replay.sources.json_rows import JsonArray, JsonRows
 from streams.replay.sources.lines import Lines
 from streams.replay.sources.ocel import OcelLog
@@ -129,7 +129,8 @@ def form_of(name: str, mapping: MappingFile | None) -> str | None:
     named = None if mapping is None else mapping.mapping.format
     if name == STANDARD:
         return named
-    by_suffix, found = suffix_form(name), content_form(name)
+    by_suffix = suffix_form(name)
+    found = content_form(name) if mapping is None else content_form(name, mapping.mapping.encoding)
     # For a binary file its bytes decide, whatever its name.
     form = found if found not in (None, "array") else by_suffix
     if form == "xes" and found == "xes" and by_suffix not in (None, "xes"):
@@ -179,6 +180,8 @@ def _source(name: str, mappings: Mappings, version: tuple[int, ...]) -> Source:
     if mapping is not None and mapping.mapping.registry is not None:
         raise mapping.error(("registry",), f"{name} is a file; records framed for a registry are read by --topic")
     form = form_of(name, mapping)
+    if form in (None, "array", *_JSON):
+        check_is_utf8(name)
     if form is None or (form == "array" and (mapping is None or mapping.mapping.format is None)):
         return Lines(name) if form is None else JsonArray(name)
     if mapping is None:
