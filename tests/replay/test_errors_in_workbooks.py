@@ -34,7 +34,13 @@ XLS = zlib.decompress(base64.b64decode(
     "4WXdPR1UVdPzZRSzvz8iGmoBZATCFG/TyhIYtbPKEhE/qdCY3ihBIuKBcuHjx48ODBgwcPfxvusd1wjpqmc4QNOP91Fqjkvd8k/y0OY4SuUfos"
     "3Y9hqrO4WFH8bICp3LnUMnXc/4WMPrp7FoPol3UMVhy/9AmiSp9n2YrhP7eFKr1/vpJ1rvD9fwL6c/q7"
 ))  # fmt: skip
-"""Written by xlwt, with a sheet before: W1 has #N/A, W2 ``=1/0`` with an empty text as its result, W3 nothing."""
+"""Written by xlwt, with a sheet before: W1 has #N/A, W2 ``=1/0`` with an empty text as its result, W3 nothing.
+
+That text is what xlwt gives every formula, because it calculates none.
+"""
+
+OF_EXCEL = XLS.replace(b"None   ", b"\x04\0\0None")
+"""The same with the name of the user as Excel writes it, so that the empty text was calculated."""
 
 RESULT = bytes.fromhex("03000000 0000ffff")
 """The result of that formula."""
@@ -56,7 +62,8 @@ def results(gridclock: Runner, path: Path) -> list[str]:
 
 def test_errors_of_xls(gridclock: Runner) -> None:
     path = gridclock.file("a.xls", XLS)
-    assert results(gridclock, path) == ["'#N/A'", "", ""]
+    assert results(gridclock, path) == ["'#N/A'", "'#UNCALCULATED formula'", ""]
+    assert results(gridclock, gridclock.file("d.xls", OF_EXCEL)) == ["'#N/A'", "", ""]
     assert gridclock("replay", path, "--map", gridclock.path / "map.yaml").code == 3
     for name, code in (("#DIV/0!", 7), ("#REF!", 0x17), ("#VALUE!", 15), ("#GETTING_DATA", 43)):
         changed = XLS.replace(RESULT, struct.pack("<BBBBBBH", 2, 0, code, 0, 0, 0, 0xFFFF))
@@ -69,7 +76,7 @@ def test_xls_with_an_archive_in_it_and_damaged(gridclock: Runner) -> None:
     archive = BytesIO()
     with zipfile.ZipFile(archive, "w") as inner:
         inner.writestr("xl/workbook.bin", "")
-    assert results(gridclock, gridclock.file("a.xls", XLS + archive.getvalue())) == ["'#N/A'", "", ""]
+    assert results(gridclock, gridclock.file("a.xls", OF_EXCEL + archive.getvalue())) == ["'#N/A'", "", ""]
     for bad in range(0, len(XLS), 61):  # a byte is wrong, or the file was not loaded to its end
         for damaged in (XLS[:bad] + b"\xfe" + XLS[bad + 1 :], XLS[:bad]):
             ran = gridclock("map", "check", gridclock.path / "map.yaml", gridclock.file("bad.xls", damaged))

@@ -30,7 +30,10 @@ _ERRORS: Final = {
     0x2B: "#GETTING_DATA",
 }
 _BOF, _EOF, _BOUND_SHEET, _FILE_PASS, _CODE_PAGE = 0x809, 0x0A, 0x85, 0x2F, 0x42
-_BIFF8, _DATE_MODE = 0x600, 0x22
+_BIFF8, _DATE_MODE, _WRITE_ACCESS = 0x600, 0x22, 0x5C
+_EMPTY_TEXT: Final = 3
+"""The result of a formula, where it is an empty text."""
+
 _FORMULA, _BOOL_OR_ERROR, _STRING = 0x06, 0x205, 0x207
 _BETWEEN: Final = frozenset({0x4BC, 0x221, 0x236, 0x3C})
 """Records that may stand between a formula and its text: shared formulas, arrays, tables, continuations."""
@@ -47,6 +50,7 @@ def cells_of_xls(raw: bytes, sheet: str) -> CellTexts:
         ValueError, LookupError, struct.error: where the file is damaged, or has no such sheet.
     """
     book = _stream(raw)
+    is_calculated = not _is_of_xlwt(book)
     found: CellTexts = {}
     depth = 0
     waiting: tuple[int, int] | None = None  # a formula whose text has not come yet
@@ -67,8 +71,23 @@ def cells_of_xls(raw: bytes, sheet: str) -> CellTexts:
         elif kind == _FORMULA and body[12:14] == b"\xff\xff":
             if body[6] == 2:
                 found[place] = _error(body[8])
+            elif body[6] == _EMPTY_TEXT and not is_calculated:
+                found[place] = f"{UNCALCULATED} formula"
             waiting = place if body[6] == 0 else None
     return found
+
+
+def _is_of_xlwt(book: bytes) -> bool:
+    """Whether xlwt or pyExcelerator wrote it, which give every formula an empty text as its result.
+
+    They alone write the name of the user without the length that BIFF8 has before it.
+    """
+    for kind, body in _records(book, 0):
+        if kind == _WRITE_ACCESS:
+            return int.from_bytes(body[:2], "little") > len(body) - 3
+        if kind == _EOF:
+            break
+    return False
 
 
 def is_xls_from_1904(raw: bytes) -> bool:
