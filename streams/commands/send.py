@@ -126,6 +126,7 @@ def send_files(
         BrokerError: where the broker refuses a record.
         ConfigError: where a file cannot be read, or is neither lines nor an array of JSON.
     """
+    # Refuses tables, and what is no text, before anything is sent; a pipe could not be read a second time.
     open_sources([name for name in dict.fromkeys(events) if name != STANDARD and Path(name).is_file()])
     with progress(size_of(events), "sending", quiet=quiet) as moved:
         return _send(settings, _lines(events, moved, tally, quiet=quiet), topic, recorded=recorded)
