@@ -17,6 +17,7 @@ from typing import Any, Final
 from streams.errors import ConfigError
 from streams.files import private_directory
 from streams.replay.sources import Source
+from streams.replay.sources.parquet import parquet_files
 from streams.replay.sources.rows import Rows
 from streams.replay.sources.topics import TopicSlice
 from streams.wire.decoder import decode_json, encode_json
@@ -27,15 +28,30 @@ _MARK: Final = "gridclock-checkpoint"
 
 
 def identity_of(source: Source) -> list[Any]:
-    """Identifies a source, to detect a changed one."""
+    """Identifies a source, to detect a changed one; a directory by each of its files.
+
+    Raises:
+        ConfigError: where it cannot be read.
+    """
     if isinstance(source, TopicSlice):
-        return [source.name, source.first]
+        read_by = [] if source.mapping is None else [source.mapping.fingerprint]
+        return [source.name, source.first, *read_by]
+    if Path(source.name).is_dir():  # its own time says nothing of files that are rewritten in place
+        identity = [source.name, [_state_of(name) for name in parquet_files(source.name)]]
+    else:
+        identity = _state_of(source.name)
+    if not isinstance(source, Rows):
+        return identity
+    sheet = [] if source.input.sheet is None else [source.input.sheet]
+    return [*identity, source.input.mapping.fingerprint, *sheet]
+
+
+def _state_of(name: str) -> list[Any]:
     try:
-        found = os.stat(source.name)
+        found = os.stat(name)
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", path=source.name) from error
-    identity = [source.name, found.st_size, found.st_mtime_ns]
-    return [*identity, source.input.mapping.fingerprint] if isinstance(source, Rows) else identity
+        raise ConfigError(f"cannot be read: {error.strerror or error}", path=name) from error
+    return [name, found.st_size, found.st_mtime_ns]
 
 
 class Checkpoint:

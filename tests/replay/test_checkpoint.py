@@ -12,18 +12,25 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from streams.cli import run
+from streams.errors import ConfigError
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.replay import Replay, ReplayOptions
-from streams.replay.sources import Record
+from streams.replay.sources import Record, Source
+from streams.replay.sources.opening import Mappings, open_sources
+from streams.replay.sources.topics import TopicSlice
+from streams.rulebooks.mapping_files import load_mapping
+from streams.settings import load_settings
 from streams.wire.decoder import Decoder
 from tests.replay import orders
 from tests.replay.runs import Runner
 from tests.stories import FAR, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
+MAPPING = "constants: {{event_type: {}, area: urban}}\nfields: {{order_id: order, occurred_at: at}}\n"
 RESULTS = ("alerts.jsonl", "cases.csv", "letters.jsonl")
 
 
@@ -194,6 +201,51 @@ def test_a_checkpoint_of_events_that_were_read_otherwise_is_refused(
     del kept["job"]["events"], kept["job"]["pseudonyms_inside"]  # as before
     point.write_text(json.dumps(kept), "utf-8")
     assert gridclock(*arguments).code == 3
+
+
+def of_topic(mapping: Path) -> TopicSlice:
+    source = TopicSlice(load_settings(), "orders", 0, 0, 5)
+    source.mapping = load_mapping(mapping)
+    return source
+
+
+def test_inputs_that_changed_or_are_read_otherwise_are_other_inputs(gridclock: Runner) -> None:
+    """A part that is written anew in place leaves its directory's size and time as they were."""
+    mapping = gridclock.file("map.yaml", MAPPING.format("repair.reported"))
+    other = gridclock.file("other.yaml", MAPPING.format("repair.arrived"))
+    table = gridclock.path / "orders"
+    part = table / "order=WO1" / "part-0.parquet"
+    part.parent.mkdir(parents=True)
+    columns = pl.DataFrame({"at": ["2026-03-02T09:00:00+08:00"]})
+    columns.write_parquet(part)
+    book = gridclock.path / "orders.xlsx"
+    columns.write_excel(book)
+
+    def opened(name: Path, source: Source) -> None:
+        Checkpoint(gridclock.path / f"{name.name}.point").open({}, [source], received=1)
+
+    def table_of(path: Path, sheet: str | None = None) -> Source:
+        return open_sources([str(path)], Mappings.load([mapping], sheet=sheet))[0]
+
+    def refused(name: Path, source: Source) -> bool:
+        try:
+            opened(name, source)
+        except ConfigError as error:
+            return "sources: belongs to a replay of other files" in str(error)
+        return False
+
+    for _ in range(2):  # the second time it is gone on with
+        opened(table, table_of(table))
+        opened(book, table_of(book, "Sheet1"))
+        opened(mapping, of_topic(mapping))
+    before = table.stat()
+    (table / "_SUCCESS").touch()
+    opened(table, table_of(table))  # nothing that is read
+    columns.vstack(columns).write_parquet(part)
+    os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert refused(table, table_of(table))
+    assert refused(book, table_of(book, "Sheet2"))
+    assert refused(mapping, of_topic(other))
 
 
 def test_standard_input_has_no_checkpoint(gridclock: Runner) -> None:
