@@ -37,11 +37,13 @@ from streams.commands.inputs import (
 from streams.commands.outputs import Written, check_outputs
 from streams.commands.replay_report import ReportFiles, beside, check_report, report_options
 from streams.commands.replay_tables import print_comparison, print_summary
+from streams.core.instants import format_us
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.files import STANDARD, naming_errors, write_named
 from streams.kafka.acls import reading
 from streams.live.gc_tuning import rare_collections
+from streams.log_lines import announce
 from streams.replay.checkpoints import Checkpoint
 from streams.replay.comparison import CHANGE_COLUMNS, Comparison
 from streams.replay.output_form import OutputForm
@@ -435,10 +437,27 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     need_broker(settings, reading(settings.log_topic))
     security = settings.security()
     writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
+
+    def on_removed(partition: int, first: int, at_ms: int | None) -> None:
+        left = (
+            "nothing of it is left"
+            if at_ms is None
+            else f"it is there from {format_us(at_ms * 1000, loaded.rulebook.calendar.zone)} on"
+        )
+        announce(
+            f"note: {settings.log_topic}/{partition}: offsets 0 to {first - 1} were removed by the topic's retention, "
+            f"{left}: the alerts that rest on what was there are missing, or differ from those that were sent",
+        )
+
     stdout = click.get_binary_stream("stdout")
     with open_results(alerts, ALERT_COLUMNS) if alerts else nullcontext(Results(stdout)) as target:
         for alert in replay_log(
-            settings.bootstrap, settings.log_topic, loaded.rulebook, keep_for=settings.keep_for, security=security
+            settings.bootstrap,
+            settings.log_topic,
+            loaded.rulebook,
+            keep_for=settings.keep_for,
+            security=security,
+            on_removed=on_removed,
         ):
             target.write(writer.alert(alert))
     stdout.flush()

@@ -22,12 +22,26 @@ LogPosition = tuple[int, int, bytes]
 """Partition, offset and value of one record."""
 
 
+OnRemoved = Callable[[int, int, int | None], None]
+"""Partition, first offset that is left, and that record's timestamp (milliseconds; ``None`` where none is left)."""
+
+
+def _ignored(_partition: int, _first: int, _at_ms: int | None) -> None:
+    """Nobody is told."""
+
+
 def read_topic(
-    bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None, key: bytes | None = None
+    bootstrap: str,
+    topic: str,
+    *,
+    security: Mapping[str, Any] | None = None,
+    key: bytes | None = None,
+    on_removed: OnRemoved = _ignored,
 ) -> Iterator[LogPosition]:
     """Every record of a topic up to its present end; in order within each partition.
 
-    With a ``key`` only the records of that key.
+    With a ``key`` only the records of that key. ``on_removed`` is told of each partition of which the broker no longer
+    has the beginning, before its first record.
 
     Raises:
         BrokerError: where the broker cannot be read, has removed records that were to be read, or there is no such
@@ -40,8 +54,13 @@ def read_topic(
         parts,
     ):
         ends = consumer.end_offsets(parts)
+        cut = {part: at for part in parts if (at := consumer.position(part))}
+        for part in [part for part, at in cut.items() if at >= ends[part]]:
+            on_removed(part.partition, cut.pop(part), None)
         while unread := [part for part in parts if consumer.position(part) < ends[part]]:
             for part, records in consumer.poll(timeout_ms=500, max_records=2000).items():
+                if part in cut and records:
+                    on_removed(part.partition, cut.pop(part), records[0].timestamp)
                 yield from (
                     (part.partition, record.offset, record.value)
                     for record in records
@@ -104,9 +123,17 @@ class LogReplay:
 
 
 def replay_log(
-    bootstrap: str, topic: str, rulebook: Rulebook, *, keep_for: int | None, security: Mapping[str, Any] | None = None
+    bootstrap: str,
+    topic: str,
+    rulebook: Rulebook,
+    *,
+    keep_for: int | None,
+    security: Mapping[str, Any] | None = None,
+    on_removed: OnRemoved = _ignored,
 ) -> Iterator[Alert]:
     """The alerts that follow from a log topic up to its present end; in order within each partition.
+
+    Where the beginning of a partition is gone (``on_removed``) they may be others than those that were sent.
 
     Raises:
         BrokerError: where the broker cannot be read, or there is no such topic.
@@ -115,5 +142,5 @@ def replay_log(
     replay = LogReplay(rulebook, keep_for=keep_for)
     for partition, _, value in read_topic(bootstrap, topic, security=security, key=CONTROL_KEY):
         replay.expect(partition, value)
-    for partition, offset, value in read_topic(bootstrap, topic, security=security):
+    for partition, offset, value in read_topic(bootstrap, topic, security=security, on_removed=on_removed):
         yield from replay.apply(partition, offset, value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.core.instants import instant_us
@@ -163,10 +166,29 @@ def test_the_log_of_a_live_worker_gives_the_very_alerts_that_it_told(
         # Stamped today they would all be late at once, and a repair judged before its arrival is read.
         live.send(wire(STORY), "--timestamps", "recorded")
         told = live.settle("2025-03-03T10:00")
-        ran = gridclock("replay", "--log", "--name", live.name, "--bootstrap", kafka.bootstrap)
+        command = ("replay", "--log", "--name", live.name, "--bootstrap", kafka.bootstrap)
+        ran = gridclock(*command)
     assert (ran.code, ran.err) == (0, "")
     assert {alert["alert_id"]: alert for alert in ran.alerts} == told
     assert {"breach", "late_completion"} <= {alert["kind"] for alert in told.values()}
+
+    # once retention has removed the beginning of a partition they are no longer those that were sent: it says so
+    log, admin = f"{live.name}.log", KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    with closing(KafkaConsumer(bootstrap_servers=kafka.bootstrap)) as consumer:
+        ends = consumer.end_offsets([TopicPartition(log, number) for number in consumer.partitions_for_topic(log)])
+    lasts = {part.partition: end for part, end in ends.items() if end > 1}
+    whole, some = list(lasts)[:2]
+    admin.delete_records({TopicPartition(log, whole): lasts[whole], TopicPartition(log, some): lasts[some] - 1})
+    admin.close()
+    ran = gridclock(*command)
+    assert ran.code == 0
+    notes = ran.err.splitlines()
+    assert len(notes) == 2
+    assert (
+        f"note: {log}/{whole}: offsets 0 to {lasts[whole] - 1} were removed by the topic's retention, noth" in ran.err
+    )
+    assert f"note: {log}/{some}: offsets 0 to {lasts[some] - 2} were removed by the topic's retention, it is" in ran.err
+    assert re.search(r"it is there from 20\d\d-\d\d-\d\dT[\d:.]+\+08:00 on: ", ran.err)
 
 
 def test_the_log_is_replayed_alone(gridclock: Runner) -> None:
