@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import tzinfo
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,7 +29,8 @@ from rich.progress import (
 from rich.text import Text
 
 from schemas.fields import parse_time
-from streams.core.instants import instant_us
+from schemas.limits import MINUTE
+from streams.core.instants import format_us, instant_us
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.kafka.acls import Permission, reading
@@ -216,6 +218,11 @@ def rulebook_of(rules: Sequence[Path], only: Path | None) -> LoadedRulebook:
     return load_rulebook(rules, only)
 
 
+_FUTURE: Final = "limits that have not run out yet are judged as if nothing came in"
+_TOLERATED: Final = 5 * MINUTE
+"""How far ahead of this machine's clock the last event may be: clocks differ."""
+
+
 def note_future(*ends: int | None) -> None:
     """Say on standard error where time ends later than now: a limit that runs out until then has not done so yet.
 
@@ -223,7 +230,16 @@ def note_future(*ends: int | None) -> None:
     """
     end = min((at for at in ends if at is not None), default=0)
     if end > WallClock().now():
-        announce("note: time ends in the future, so limits that have not run out yet are judged as if nothing came in")
+        announce(f"note: time ends in the future, so {_FUTURE}")
+
+
+def note_future_event(end: int | None, zone: tzinfo) -> None:
+    """The same where time ends at the last event, ``end`` (microseconds): one wrong date makes false breaches."""
+    if end is not None and end > WallClock().now() + _TOLERATED:
+        announce(
+            f"note: time ends at the last event, {format_us(end, zone)}, which is in the future, so {_FUTURE}: "
+            "give --until"
+        )
 
 
 def print_problems(error: ConfigError) -> None:

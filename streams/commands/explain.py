@@ -12,7 +12,15 @@ from typing import Any, assert_never
 import click
 
 from schemas.base import Text
-from streams.commands.common import DONE, INSTANT, note_future, options_as, rulebook_of, rulebook_options
+from streams.commands.common import (
+    DONE,
+    INSTANT,
+    note_future,
+    note_future_event,
+    options_as,
+    rulebook_of,
+    rulebook_options,
+)
 from streams.commands.inputs import (
     closing_sources,
     load_mappings,
@@ -104,6 +112,8 @@ def explain(options: _Options) -> int:
                 f"no order, account, meter, batch, event, alert or case {options.number!r} in {searched}", key="ID"
             )
         history = search.history(subjects)
+        if options.until is None:
+            note_future_event(search.end, loaded.rulebook.calendar.zone)
         for position, subject in enumerate(subjects):
             if position:
                 click.echo()

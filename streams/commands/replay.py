@@ -18,6 +18,7 @@ from streams.commands.common import (
     Bytes,
     need_broker,
     note_future,
+    note_future_event,
     options_as,
     progress,
     progress_of_events,
@@ -404,6 +405,8 @@ class _Run:
             print_summary(self.replay.tally, self.replay.summary)
             if self._compared is not None:
                 print_comparison(self._compared, self._first_changes)
+        if self._options.until is None and self._options.as_of is None:
+            note_future_event(self.replay.ends_at, self._loaded.rulebook.calendar.zone)
         print_unseen(self.replay.tally, self.sources)
         return code_for(self.replay.tally.total_dead_letters, self._options.at_most)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.limits import DAY, HOUR, MINUTE
+from streams.core.instants import format_us
+from streams.core.working_days import zone_named
+from streams.wall_clock import WallClock
 from tests.replay.runs import Runner
 
 DESK = """
@@ -124,3 +129,35 @@ def test_an_end_of_time_in_the_future_is_said(gridclock: Runner, tmp_path: Path)
         assert (ran.code, "note: time ends in the future" in ran.err) == (0, is_said), options
     explained = gridclock("explain", "A", "--events", path, "--only", rules, "--until", far)
     assert "note: time ends in the future" in explained.err
+
+
+@pytest.mark.parametrize("engine", ["python", "auto"])
+@pytest.mark.parametrize(
+    ("ahead", "effect", "options", "is_said"),
+    [
+        (31 * DAY, "stands", (), True),
+        (1 * MINUTE, "stands", (), False),  # clocks differ
+        (31 * DAY, "is taken back", (), False),
+        (31 * DAY, "stands", ("--until", UNTIL), False),
+    ],
+)
+def test_a_last_event_in_the_future_is_said(
+    gridclock: Runner, tmp_path: Path, engine: str, ahead: int, effect: str, options: Sequence[str], is_said: bool
+) -> None:
+    """One wrong date ends time later than now, and every order that is open until then is a breach."""
+    now = WallClock().now()
+    last = {**event("e2", "opened", "09:00"), "order_id": "B", "occurred_at": format_us(now + ahead)}
+    events = [{**OPENED, "occurred_at": format_us(now - HOUR)}, last]
+    if effect == "is taken back":
+        events = [events[0], {**last, "version": [1]}, {**last, "version": [2], "void": True}]
+    path = gridclock.lines("events.jsonl", events)
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "desk.yaml").write_text(DESK, "utf-8")
+    note = f"note: time ends at the last event, {format_us(now + ahead, zone_named('Asia/Shanghai'))}, which is in the"
+    ran = gridclock("replay", path, "--only", rules, "--quiet", "--engine", engine, *options)
+    assert (ran.code, note in ran.err, "time ends" in ran.err) == (0, is_said, is_said)
+    assert bool(ran.alerts) == (is_said and effect == "stands")
+    if "--until" not in options:
+        explained = gridclock("explain", "A", "--events", path, "--only", rules)
+        assert (explained.code, note in explained.err) == (0, is_said)
