@@ -38,7 +38,8 @@ class DeadLetter(Model):
     ``source`` is a file, or ``topic/partition``; ``position`` the line in it (from 1) or the offset (from 0).
     ``payload`` is the record itself: as text, or in base64 where it is not UTF-8. Of a record that is too large only
     the beginning is kept, and ``truncated`` is true; ``size`` is always its full length in bytes. Where it is JSON,
-    ``personal`` blocks were removed, and ``personal_removed`` is true; other records are kept unchanged.
+    ``personal`` blocks were removed, and ``personal_removed`` is true; other records are kept unchanged. Headers are
+    not kept: neither the attributes of a CloudEvent in binary mode nor a schema id in ``__value_schema_id``.
     ``quarantined`` letters of a ``subject`` (type and id) that is set aside are one per entry of the log: ``source``
     and ``position`` are a partition of the log and the offset, ``entry`` the index in that record, ``origin`` the
     event's source (``topic/partition/offset``). One without a payload only records that the subject is set aside.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from schemas.dead_letters import REASONS
+from schemas.dead_letters import REASONS, DeadLetter
 from streams.commands.common import (
     DEAD_LETTERS,
     DONE,
@@ -51,7 +51,10 @@ from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.state_rows import StateError
 
-_SHOWN_CHARACTERS = 100
+_ROW = (
+    "the letter holds a row of {}, which is read through a mapping: let its producer send it again, or write the event "
+    "in its line (--out), and send that to a source without a mapping (--from, --topic)"
+)
 
 
 @click.group("dead-letters", short_help="List refused records; correct them and send them again.")
@@ -263,12 +266,14 @@ def retry(options: _RetryOptions) -> int:
     named = {one.id: _named(letters, one.id) for one in wanted}
     held = [one for one in wanted if topic_of(named[one.id].letter) == settings.log_topic]
     wanted = [one for one in wanted if topic_of(named[one.id].letter) != settings.log_topic]
-    ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), options.again)
+    of_topics = () if options.files else tuple(named.values())  # those of files hold the events of rows
+    rows = frozenset(stored.letter.id for stored in of_topics if _is_row(stored.letter, settings))
+    ready, left, refused = _checked(wanted, letters, Decoder(loaded.catalogue), options.again, rows)
     if options.files:
         _write_events(options.to, ready)
         sent = len(ready)
     else:
-        sent = _send(settings, ready, options.topic)
+        sent = _send(settings, ready, options.topic, rows)
         refused += len(ready) - sent
         back, failed = _bring_back(settings, held, letters)
         sent, refused = sent + back, refused + failed
@@ -292,8 +297,22 @@ def _check_use(options: _RetryOptions) -> None:
 Ready = list[tuple[EditedLetter, Event, StoredLetter]]
 
 
-def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder, again: bool) -> tuple[Ready, int, int]:
-    """The letters to send; the number sent before; the number that would be refused again (each is reported)."""
+def _is_row(letter: DeadLetter, settings: Settings) -> bool:
+    """Whether it is a record that a worker reads through a mapping.
+
+    The settings of this command need not be the workers', so what only a mapping writes tells it, too.
+    """
+    is_mapped = letter.reason in ("unknown_schema", "undecodable") or "(mapping key: " in letter.detail
+    return is_mapped or topic_of(letter) in settings.source_mappings
+
+
+def _checked(
+    wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder, again: bool, rows: Container[str]
+) -> tuple[Ready, int, int]:
+    """The letters to send; the number sent before; the number that would be refused again (each is reported).
+
+    ``rows`` are the ids of those that hold rows, which are no events as they are.
+    """
     ready: Ready = []
     left = refused = 0
     now = WallClock().now()
@@ -306,7 +325,8 @@ def _checked(wanted: Iterable[EditedLetter], letters: Letters, decoder: Decoder,
             ready.append((one, check(one, stored, decoder, now), stored))
         except InputError as error:
             refused += 1
-            click.echo(printable(f"gridclock: {one.id}: not sent: {error}"), err=True)
+            why = f"; {_ROW.format(topic_of(stored.letter))}" if one.id in rows else ""
+            click.echo(printable(f"gridclock: {one.id}: not sent: {error}{why}"), err=True)
     return ready, left, refused
 
 
@@ -363,14 +383,15 @@ def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Lette
     return sent, failed
 
 
-def _send(settings: Settings, ready: Ready, topic: str | None) -> int:
-    """Send those with a topic; returns their number."""
+def _send(settings: Settings, ready: Ready, topic: str | None, rows: Container[str]) -> int:
+    """Send those with a topic; returns their number. ``rows`` are not sent to the topic that they came from."""
     sent: list[tuple[EditedLetter, Event, str]] = []
     for one, event, stored in ready:
         target = topic or topic_of(stored.letter)
         if target is None:
             click.echo(printable(f"gridclock: {one.id}: not sent: its source is not a topic; use --topic"), err=True)
-        elif target in settings.source_mappings:  # there the event would be a row, refused again or passed over
+        elif target in settings.source_mappings or (topic is None and one.id in rows):
+            # There the event would be a row, refused again or passed over.
             why = f"not sent: {target} is read through a mapping, and this is an event: name another source by --topic"
             click.echo(printable(f"gridclock: {one.id}: {why}"), err=True)
         else:

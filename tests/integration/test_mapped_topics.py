@@ -8,8 +8,9 @@ from typing import Any
 
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.threaded_producer import ThreadedProducer
-from tests.integration.live import Live, command
+from tests.integration.live import Live, command, until
 from tests.replay.runs import data_of, of_rule
+from tests.stories import wire
 
 MAPPING = """format: debezium
 time: {formats: [iso, epoch_us], zone: Asia/Shanghai}
@@ -96,3 +97,33 @@ def test_changes_of_a_table_and_a_sheet_are_judged_alike_live_and_replayed(live:
     )
     assert explained.returncode == 0, explained.stderr
     assert "09:44:00" in explained.stdout
+
+
+def test_letters_of_rows_are_named_as_such_whatever_this_command_knows_of_mappings(live: Live, tmp_path: Path) -> None:
+    """They were called events without an ``event_type``; and an event made of one was sent among the rows."""
+    topic, mapping, mend = f"{live.name}.orders", tmp_path / "orders.yaml", tmp_path / "mend.jsonl"
+    mapping.write_text(MAPPING, "utf-8")
+    live.make_source(partitions=1)
+    ensure_topics(live.bootstrap, [TopicSpec(topic, 1, -1)])
+    producer = ThreadedProducer(bootstrap_servers=live.bootstrap.split(","))
+    row = change("c", "BX1", None)
+    row["after"]["reported_at"] = "noon"
+    producer.send(topic, json.dumps(row).encode(), key=b"BX1").get(30)
+    producer.close()
+    live.worker(GRIDCLOCK_SOURCES=f"{topic}={mapping},{live.name}.events")
+    until(lambda: bool(live.topic("dead-letters").records), 60, lambda: "no letter")
+    where = ("--bootstrap", live.bootstrap, "--name", live.name)
+    assert command("dead-letters", "retry", "--all", "--out", mend, *where).returncode == 0
+    for settings in ({}, {"GRIDCLOCK_SOURCES": f"{topic}={mapping}"}):
+        for chosen in (["--all"], ["--from", mend]):
+            done = command("dead-letters", "retry", *chosen, *where, environment=settings)
+            assert (done.returncode, done.stdout) == (3, ""), done.stderr
+            assert f"{topic}/0/0: not sent: " in done.stderr
+            assert f"the letter holds a row of {topic}, which is read through a mapping" in done.stderr
+    (event,) = wire("e1 2026-03-02T09:00 repair.reported BX1 area=urban")
+    mend.write_text(json.dumps({"id": f"{topic}/0/0", "event": event}) + "\n", "utf-8")
+    kept = command("dead-letters", "retry", "--from", mend, *where)
+    assert (kept.returncode, kept.stdout) == (3, ""), kept.stderr
+    assert "name another source by --topic" in kept.stderr
+    sent = command("dead-letters", "retry", "--from", mend, "--topic", f"{live.name}.events", *where)
+    assert (sent.returncode, sent.stdout) == (0, f"{topic}/0/0 -> {live.name}.events/0/0\n"), sent.stderr
