@@ -122,7 +122,7 @@ def test_one_letter_of_bytes_does_not_hinder_the_others_of_the_file(
     """``--out`` wrote it as ``payload_base64``, and ``--from`` then refused the whole file."""
     monkeypatch.chdir(tmp_path)
     sound, named = json.dumps(GOOD), json.dumps({**NAIVE, "event_id": "e3"})
-    Path("in.jsonl").write_bytes(b"\xff\xfe{}\n" + named.encode() + b"\n\x82\n")
+    Path("in.jsonl").write_bytes(b"\xff\xe0{}\n" + named.encode() + b"\n\x82\n")
     assert run(["replay", "in.jsonl", "--quiet", "--dead-letters", "bytes.jsonl"]) == 3
     assert call("retry", "--all", "--file", "bytes.jsonl", "--out", "mend.jsonl")[0] == 0
     lines = [json.loads(line) for line in Path("mend.jsonl").read_text("utf-8").splitlines()]
