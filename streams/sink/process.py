@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 from streams.errors import BrokerError
 from streams.kafka.admin import READING
 from streams.log_limits import Absence
+from streams.log_lines import printable
 from streams.settings import Settings
 from streams.sink.metrics import SinkMetrics
 from streams.sink.rows import KEYS, NoRow, Table, row_of
@@ -237,18 +238,20 @@ def _take(batch: Batch, table: Table, record: Any) -> None:
     batch.records[table] += 1
     try:
         if record.value is None:
-            if table == "cases" and record.key is not None:
-                rows[record.key.decode()] = None
+            key = "\0" if record.key is None else record.key.decode()
+            if table == "cases" and "\0" not in key:  # PostgreSQL takes none in a text, so no case has it
+                rows[key] = None
             return
         row = row_of(table, record.value)
         rows[row[KEYS[table]]] = row
     except (NoRow, UnicodeDecodeError) as error:
+        why = printable(str(error))  # it names fields as the record does, with null characters
         logger.warning(
             "topic %s, partition %d, offset %d: %s: kept in the table refused",
-            record.topic, record.partition, record.offset, error,
+            record.topic, record.partition, record.offset, why,
         )  # fmt: skip
         batch.refused_of[table] += 1
-        batch.refused.append((record.topic, record.partition, record.offset, str(error), record.value))
+        batch.refused.append((record.topic, record.partition, record.offset, why, record.value))
 
 
 def _first_line(error: Exception) -> str:

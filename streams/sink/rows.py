@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final, Literal
 
 from psycopg.types.json import Jsonb
@@ -53,7 +54,7 @@ def row_of(table: Table, value: bytes) -> dict[str, Any]:
     """
     try:
         (CaseEvent if table == "cases" else AlertEvent).model_validate_json(value)
-        data = json.loads(value)["data"]
+        data = json.loads(value, parse_float=_finite, parse_constant=_finite)["data"]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -96,7 +97,14 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(duration: str) -> float:
-    return float(duration.removeprefix("PT").removesuffix("S"))
+    return _finite(duration.removeprefix("PT").removesuffix("S"))
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise NoRow(f"holds the number {text[:20]}, which neither JSON nor a column takes")
+    return number
 
 
 def _decided_on(data: Mapping[str, Any]) -> str | None:

@@ -110,6 +110,15 @@ def test_what_the_database_would_not_take_is_refused_before(table: Table, change
         row_of(table, example("case" if table == "cases" else "alert", **changes))
 
 
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"NaN", b"Infinity", b"9" * 400 + b".5"])
+def test_a_number_that_is_none_is_refused_before(number: bytes) -> None:
+    value = example("case", arithmetic={"days": ["@"]}).replace(b'"@"', number)
+    with pytest.raises(NoRow, match="holds the number"):
+        row_of("cases", value)
+    with pytest.raises(NoRow, match="holds the number"):
+        row_of("cases", example("case", paused=f"PT{'9' * 400}S"))
+
+
 def test_what_is_no_text_is_no_code_of_an_organisation() -> None:
     row = row_of("cases", example("case", org={"province": {}, "city": 3201, "county": "320101", "unit": None}))
     assert [row[level] for level in ("province", "city", "county", "unit")] == [None, None, "320101", None]

@@ -324,6 +324,12 @@ def test_records_that_no_worker_writes_are_kept_in_the_table_refused_and_end_not
             for value in odd:
                 data = {**whole["data"], "org": {field: value}}
                 sent.append((topic, b"k", json.dumps({**whole, "data": data}).encode()))
+        # What JSON takes and PostgreSQL does not: each ended the sink, and every start after it.
+        text = json.dumps({**whole, "data": {**whole["data"], "arithmetic": {"x": "@"}}})
+        sent += [(topic, b"k", text.replace('"@"', number).encode()) for number in ("1e400", "-1e400", "NaN")]
+        for data in ({"a\0b": 1}, {"elapsed": f"PT{'9' * 400}S"}):
+            sent.append((topic, b"k", json.dumps({**whole, "data": {**whole["data"], **data}}).encode()))
+        sent += [(topic, b"a\0b", None), (topic, b"\xff", None)]
         for key in (f"{file}_id", "rule"):
             whole["data"][key] = "the last one"
         sent.append((topic, b"k", json.dumps(whole).encode()))
