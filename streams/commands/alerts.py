@@ -15,7 +15,7 @@ from streams.kafka.topic_reader import from_beginning
 from streams.log_lines import printable, start_logging
 from streams.rulebooks.organisations import names_of
 from streams.settings import Settings, load_settings
-from streams.wire.decoder import decode_json
+from streams.wire.decoder import decode_json, encode_json
 
 KINDS_ZH = {
     "warning": "预警",
@@ -52,7 +52,11 @@ def alerts(follow: bool, as_json: bool, lang: str, rules: tuple[Path, ...], only
     need_broker(settings, permissions_of("alerts", settings))
     for place, value in read_records(settings, settings.alerts_topic, follow=follow):
         try:
-            line = value if as_json else line_of(decode_json(value)["data"], lang, names)
+            event = decode_json(value)
+            if as_json:
+                line: str | bytes = _json_line(event, value)
+            else:
+                line = line_of(event["data"], lang, names)
         except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
             err.print(f"{place} is not an alert", soft_wrap=True)
             continue
@@ -84,11 +88,18 @@ def read_records(settings: Settings, topic: str, *, follow: bool) -> Iterator[tu
                         yield f"{topic}/{record.partition}/{record.offset}", record.value
 
 
+def _json_line(event: Any, value: bytes) -> bytes:
+    """The record unchanged where it is on one line, as programs write it."""
+    if not isinstance(event["data"]["alert_id"], str):
+        raise TypeError
+    return encode_json(event) if b"\n" in value or b"\r" in value else value
+
+
 def line_of(data: dict[str, Any], lang: str, names: Names = NO_NAMES) -> str:
     """One alert as one line for people: when, what, where (if organisations have names), the sentence."""
     kind = data["kind"]
     word = KINDS_ZH[kind] if lang == "zh" else kind.replace("_", " ")
-    when = str(data["detected_at"])[:19].replace("T", " ")
+    when = printable(str(data["detected_at"])[:19].replace("T", " "))
     place = place_of(data, lang, names) if names else ""
     sentence = (f"{place}: " if place else "") + doubt_of(data, lang) + data["explanation"][lang]
     return f"{when}  {click.style(f'{word:<15}', fg=_COLOURS[kind])}  {printable(sentence)}"

@@ -48,8 +48,16 @@ def encode_json(value: Any) -> bytes:
 
 
 def decode_json(raw: bytes) -> Any:
-    """JSON values with exact decimals; for JSON written by this program."""
-    return _parse(raw)
+    """JSON values with exact decimals; for JSON written by this program, and for a look at what may be none.
+
+    Raises:
+        ValueError: where it is no JSON, or has a number of an exponent beyond a decimal's.
+        RecursionError: where it is nested too deeply.
+    """
+    try:
+        return _parse(raw)
+    except ArithmeticError as error:
+        raise ValueError("has a number that no decimal holds") from error
 
 
 class Arrival(NamedTuple):

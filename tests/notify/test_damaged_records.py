@@ -1,4 +1,4 @@
-"""A record of the alerts topic that is nested deeper than Python reads is no alert, and ends nobody."""
+"""A record of the alerts topic that Python does not read, though it is JSON, is no alert, and ends nobody."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from streams.wire.decoder import encode_json
 from tests.notify.alerts import alert
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
+BEYOND = b'{"data": {"arithmetic": {"days": 1e99999999999999999999}}}'
+"""Python's decimals end at an exponent of 18 digits."""
 
 
-def test_the_notifier_records_it_as_undelivered() -> None:
+@pytest.mark.parametrize(("value", "why"), [(DEEP, "RecursionError"), (BEYOND, "ValueError")])
+def test_the_notifier_records_it_as_undelivered(value: bytes, why: str) -> None:
     read: list[str] = []
     letters: list[Any] = []
     term = SimpleNamespace(
         _setup=SimpleNamespace(metrics=SimpleNamespace(alerts_read=read.append)), _letter=lambda *given: given
     )
-    record = SimpleNamespace(value=DEEP, offset=7)
+    record = SimpleNamespace(value=value, offset=7)
     Term._take_alert(cast(Term, term), TopicPartition("alerts", 0), record, [], letters)
     assert read == ["not_an_alert"]
-    assert [letter[2:5] for letter in letters] == [("alerts/0/7", "not_an_alert", "RecursionError")]
+    assert [letter[2:5] for letter in letters] == [("alerts/0/7", "not_an_alert", why)]
 
 
 @pytest.mark.parametrize(
@@ -43,5 +46,6 @@ def test_an_alert_with_an_instant_that_a_channel_cannot_read_is_undelivered(fiel
     assert [letter[2:5] for letter in letters] == [("alerts/0/7", "not_an_alert", "ValidationError")]
 
 
-def test_an_acknowledgement_looks_past_it() -> None:
-    assert _id_of(DEEP) is None
+@pytest.mark.parametrize("value", [DEEP, BEYOND])
+def test_an_acknowledgement_looks_past_it(value: bytes) -> None:
+    assert _id_of(value) is None
