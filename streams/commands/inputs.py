@@ -84,8 +84,11 @@ def print_letter(letter: DeadLetter, so_far: int) -> None:
 
 
 def print_unseen(tally: InputCounts, sources: Sequence[Source]) -> None:
-    """A note on standard error for each column of a mapping that no row had: misspelled, it is empty everywhere."""
-    for problem in tally.unseen(sources):
+    """A note on standard error for each column of a mapping that no row had: misspelled, it is empty everywhere.
+
+    And one for each id that two things may have.
+    """
+    for problem in (*tally.unseen(sources), *tally.doubtful_ids(sources)):
         click.echo(printable(f"gridclock: note: {problem}"), err=True)
 
 

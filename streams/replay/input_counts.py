@@ -36,6 +36,8 @@ _COUNTED_IN_READING = (
     "passed",
 )
 
+_SETS: Final = ("columns", "separated")
+
 
 @dataclass(slots=True)
 class InputCounts:
@@ -62,6 +64,8 @@ class InputCounts:
     orphans: Counter[str] = field(default_factory=Counter)
     columns: dict[str, set[str]] = field(default_factory=dict)
     """By path of a mapping: its columns that some row had, and up to ``NAMES`` others while one is missing."""
+    separated: dict[str, set[str]] = field(default_factory=dict)
+    """By path of a mapping: its columns of joined ids of which some row had a value with the separator."""
 
     def refuse(self, error: InputError) -> None:
         """Count a refused record."""
@@ -84,7 +88,17 @@ class InputCounts:
             return lambda _note: None
         wanted = {column for _, column in mapping.rows.columns()}
         found = self.columns.setdefault(mapping.path, set())
-        return partial(_note_columns, wanted - found, found)
+        parts = {column for columns in mapping.joined_ids().values() for column in columns}
+        separated = self.separated.setdefault(mapping.path, set())
+        note_columns = partial(_note_columns, wanted - found, found)
+        if not parts:
+            return note_columns
+
+        def see(note: Note) -> None:
+            note_columns(note)
+            _note_separators(parts, separated, note)
+
+        return see
 
     def unseen(self, sources: Iterable[Source]) -> Iterator[ConfigError]:
         """The columns of mappings that no row of their sources had; nothing of mappings whose sources had no rows."""
@@ -97,10 +111,16 @@ class InputCounts:
                 more = f" and {len(own) - 1} more" if len(own) > 1 else ""
                 yield from mapping.unseen(found, f"{own[0]}{more}")
 
+    def doubtful_ids(self, sources: Iterable[Source]) -> Iterator[ConfigError]:
+        """The ids of mappings that two things may have, because of the values that were read."""
+        mappings = {mapping.path: mapping for source in sources if (mapping := mapping_of(source)) is not None}
+        for path, mapping in mappings.items():
+            yield from mapping.doubtful_ids(self.separated.get(path, set()))
+
     def to_state(self) -> dict[str, Any]:
         """The counts of reading, as JSON values."""
-        columns = {path: sorted(found) for path, found in self.columns.items()}
-        return {**{name: getattr(self, name) for name in _COUNTED_IN_READING}, "columns": columns}
+        sets = {name: {path: sorted(found) for path, found in getattr(self, name).items()} for name in _SETS}
+        return {**{name: getattr(self, name) for name in _COUNTED_IN_READING}, **sets}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> InputCounts:
@@ -108,10 +128,13 @@ class InputCounts:
         values: dict[str, Any] = {
             name: Counter(value) if isinstance(value, dict) else value
             for name, value in state.items()
-            if name != "columns"
+            if name not in _SETS
         }
         # a checkpoint of before has none
-        return cls(**values, columns={path: set(found) for path, found in state.get("columns", {}).items()})
+        sets: dict[str, Any] = {
+            name: {path: set(found) for path, found in state.get(name, {}).items()} for name in _SETS
+        }
+        return cls(**values, **sets)
 
     def add(self, other: InputCounts) -> None:
         """Add the counts of another reader."""
@@ -121,8 +144,9 @@ class InputCounts:
                 mine.update(theirs)
             else:
                 setattr(self, name, mine + theirs)
-        for path, found in other.columns.items():
-            self.columns.setdefault(path, set()).update(found)
+        for name in _SETS:
+            for path, found in getattr(other, name).items():
+                getattr(self, name).setdefault(path, set()).update(found)
 
     @property
     def total_dead_letters(self) -> int:
@@ -147,6 +171,11 @@ def _note_columns(missing: set[str], found: set[str], note: Note) -> None:
     found |= seen
     if len(found) < NAMES:
         found.update(columns)
+
+
+def _note_separators(parts: set[str], found: set[str], note: Note) -> None:
+    if isinstance(note, MappedEvent):
+        found.update(column for column in parts - found if "/" in str(note.row.get(column)))
 
 
 def _count(counts: Counter[str], what: str, value: str) -> None:

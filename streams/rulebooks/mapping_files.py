@@ -18,6 +18,7 @@ from streams.rulebooks.schema_registry import SchemaRegistry
 from streams.rulebooks.yaml_files import Keys, YamlFile, read_yaml
 from streams.settings import Settings
 from streams.wire.mapping import RowMapping
+from streams.wire.values import IDS
 
 _TEXTS: Final = frozenset({"null_values", "key", "column", "in", "not_in", "equals"})
 """Keys whose values are always texts: an unquoted NULL is the text NULL."""
@@ -71,6 +72,25 @@ class MappingFile:
                 raise self.error(
                     keys,
                     f"{name} has {columns.count(column)} columns {column!r} (columns {places}): rename all but one",
+                )
+
+    def joined_ids(self) -> dict[Keys, list[str]]:
+        """The columns of each id that is joined of several, by its keys."""
+        found: dict[Keys, list[str]] = {}
+        for keys, column in self.rows.columns():
+            if keys[-1] in IDS and column not in (own := found.setdefault(keys, [])):
+                own.append(column)
+        return {keys: columns for keys, columns in found.items() if len(columns) > 1}
+
+    def doubtful_ids(self, with_separator: Set[str]) -> Iterator[ConfigError]:
+        """The joined ids of which two parts or more have the separator in some row: two of them may be one."""
+        for keys, columns in self.joined_ids().items():
+            if len(own := [column for column in columns if column in with_separator]) > 1:
+                named = " and ".join(map(repr, own))
+                yield self.error(
+                    keys,
+                    f"columns {named} have values with the / that joins them, so that two ids may be written alike, "
+                    "and two things judged as one: write one of these columns without it",
                 )
 
     def unseen(self, seen: Set[str], name: str) -> Iterator[ConfigError]:
