@@ -294,7 +294,12 @@ class BoardServer:
         return _json({**self._hub.time(), "counts": view["counts"], "alerts": view["alerts"]})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        """A list as filtered, as a file: at most ``MOST_EXPORTED`` rows, those that the page would show first."""
+        """A list as filtered, as a file: at most ``MOST_EXPORTED`` rows, those that the page would show first.
+
+        None while the state is being read: unlike JSON and the page, a file does not say that it has only a part.
+        """
+        if self._hub.time()["loading"]:
+            return _json({"error": _LOADING}, 503, {"Retry-After": str(_RETRY_SECONDS)})
         name, suffix = request.match_info["list"], request.path.rpartition(".")[2]
         rows = {"cases": 0, "alerts": 0, name: MOST_EXPORTED}
         wanted = replace(filter_of(request.query), cases=rows["cases"], alerts=rows["alerts"])

@@ -134,6 +134,15 @@ async def _lists_as_files() -> None:
         assert [line[cells[0].index("subject.id")] for line in cells] == ["subject.id", "WO2"]
         assert (await get(site.url + "/api/cases.csv?severity=loud"))[0] == 400
         assert (await get(site.url + "/api/cases.pdf"))[0] == 404
+        # A board that starts has read a part, or nothing: such a file looked like a day without a breach.
+        for begun in (lambda: setattr(site.board, "is_reading", True), lambda: site.state.restart(1)):
+            begun()
+            for path in ("cases.csv", "cases.xlsx", "alerts.csv", "alerts.xlsx"):
+                status, headers, body = await get(f"{site.url}/api/{path}")
+                assert (status, headers["Retry-After"], "try again" in body["error"]) == (503, "10", True), path
+            site.board.is_reading = False
+        status, _, body = await get(site.url + "/api/alerts")
+        assert (status, body["loading"]) == (200, True)
 
 
 def test_lists_come_as_files_through_the_filter() -> None:
