@@ -130,8 +130,9 @@ class _Options:
     help="With --engine spark: read this table of Spark's catalog (Hive, Iceberg, Delta, a view); may be given again.",
 )  # fmt: skip
 @click.option(
-    "--log", "from_log", is_flag=True, help="Read the internal log of a live worker: the alerts that it sent."
-)
+    "--log", "from_log", is_flag=True,
+    help="Read the internal log of a live worker: the alerts that it sent, given its rules and GRIDCLOCK_KEEP_DAYS.",
+)  # fmt: skip
 @click.option("--name", help="Prefix of the worker's topics, for --log (gridclock).")
 @click.option("--bootstrap", metavar="HOST:PORT", help="Brokers, separated by commas (KAFKA_BOOTSTRAP_SERVERS).")
 @click.option("--from", "since", type=INSTANT, metavar="INSTANT", help="Read topics from this broker timestamp on.")
@@ -435,9 +436,16 @@ def _spark_replay(options: _Options, form: OutputForm, settings: Settings) -> Sp
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:
     """The alerts of a live worker's log, by partition, in the order in which its clocks reported them."""
-    from streams.replay.log_replay import replay_log  # kafka-python takes a third of a second
+    from streams.operations.installation import rulebooks_of  # kafka-python takes a third of a second
+    from streams.replay.log_replay import replay_log
 
     need_broker(settings, reading(settings.log_topic))
+    own = loaded.rulebook.fingerprint
+    if others := sorted(rulebooks_of(settings) - {own}):
+        announce(
+            f"note: the workers judge by the rulebook {', '.join(others)}, and this is {own}: the alerts differ from "
+            "those that were sent; give the workers' --rules and --only"
+        )
     security = settings.security()
     writer = cloud_events(loaded.rulebook.calendar, settings.pseudonyms)
 

@@ -60,6 +60,9 @@ ALERTS_AT_ONCE: Final = 50_000
 ROWS_AT_ONCE: Final = 500
 """Rows per piece of ``applying``."""
 
+CASES_MARK: Final = "+cases"
+"""The end of a fingerprint of judging where cases are written."""
+
 
 class RestoreError(Exception):
     """The program fails at the rows of some subjects, or the rows are damaged."""
@@ -108,7 +111,7 @@ def recreated(partition: int, offset: int, seen: str) -> StateError:
 
 def fingerprint_of(rulebook: Rulebook, *, tracks_cases: bool) -> str:
     """The fingerprint of the judging. It includes whether cases are written: a change judges all subjects again."""
-    return rulebook.fingerprint + ("+cases" if tracks_cases else "")
+    return rulebook.fingerprint + (CASES_MARK if tracks_cases else "")
 
 
 class ClockPartition:

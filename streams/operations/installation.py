@@ -25,12 +25,12 @@ from schemas.limits import DAY
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, connected, partitions_of
 from streams.kafka.connection import clock_of
-from streams.live.clock_partition import position_key
+from streams.live.clock_partition import CASES_MARK, position_key
 from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
 from streams.wall_clock import WallClock, monotonic
-from streams.wire.state_rows import Aside, Position, position_from_bytes
+from streams.wire.state_rows import Aside, Position, StateError, position_from_bytes
 
 if TYPE_CHECKING:
     from streams.sink.observing import SinkState
@@ -203,6 +203,23 @@ def position_of(settings: Settings, partition: int) -> Position | None:
     with connected(KafkaConsumer, settings.bootstrap, options) as consumer:
         begins, ends = consumer.beginning_offsets([part]), consumer.end_offsets([part])
         return _positions(consumer, [part], begins, ends).get(partition)
+
+
+def rulebooks_of(settings: Settings) -> frozenset[str]:
+    """The fingerprints of the rulebooks by which the partitions are judged; empty where nothing says so.
+
+    That is where there is no state, no right to read it, or another version wrote it. Whether cases are written is
+    left out of them.
+    """
+    topic, security = settings.changelog_topic, settings.security()
+    options = {**security, **READING, "enable_auto_commit": False, "max_partition_fetch_bytes": 8 * 1024 * 1024}
+    try:
+        parts = _parts(topic, {topic: partitions_of(settings.bootstrap, topic, security=security)})
+        with connected(KafkaConsumer, settings.bootstrap, options) as consumer:
+            found = _positions(consumer, parts, consumer.beginning_offsets(parts), consumer.end_offsets(parts))
+    except (StateError, BrokerError):
+        return frozenset()
+    return frozenset(one.rulebook.removesuffix(CASES_MARK) for one in found.values() if one.rulebook is not None)
 
 
 def _parts(topic: str, counts: Mapping[str, int]) -> list[TopicPartition]:

@@ -17,10 +17,11 @@ from streams.core.instants import instant_us
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.threaded_producer import ThreadedProducer
+from streams.rulebooks.loader import load_rulebook
 from tests.integration.live import LONG, Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
-from tests.stories import wire
+from tests.stories import shipped, wire
 
 
 def sent(kafka: Broker, topic: str, lines: list[str], partitions: int) -> None:
@@ -162,13 +163,22 @@ def test_the_log_of_a_live_worker_gives_the_very_alerts_that_it_told(
     monkeypatch.setenv("GRIDCLOCK_KEEP_DAYS", f"{LONG}")
     with Live(kafka.bootstrap, prefix, tmp_path) as live:
         live.make_source()
-        live.worker()
+        live.worker(GRIDCLOCK_CASES="true")  # which is no other rulebook
         # Stamped today they would all be late at once, and a repair judged before its arrival is read.
         live.send(wire(STORY), "--timestamps", "recorded")
         told = live.settle("2025-03-03T10:00")
         command = ("replay", "--log", "--name", live.name, "--bootstrap", kafka.bootstrap)
         ran = gridclock(*command)
+        rules = tmp_path / "rules"
+        rules.mkdir()
+        (rules / "calendar.yaml").write_text("holidays: [2025-03-03]\n", "utf-8")
+        by_others = gridclock(*command, "--rules", rules)
     assert (ran.code, ran.err) == (0, "")
+    ours, theirs = shipped().rulebook.fingerprint, load_rulebook((rules,)).rulebook.fingerprint
+    assert by_others.err.splitlines() == [
+        f"gridclock: note: the workers judge by the rulebook {ours}, and this is {theirs}: the alerts differ from "
+        "those that were sent; give the workers' --rules and --only"
+    ]
     assert {alert["alert_id"]: alert for alert in ran.alerts} == told
     assert {"breach", "late_completion"} <= {alert["kind"] for alert in told.values()}
 
