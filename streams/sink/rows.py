@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any, Final, Literal
 
@@ -34,6 +34,8 @@ _INDEXED: Final = (
     ("case_id",), ("alert_id",), ("retracts",), ("rule",), ("subject_id",), ("order_id",),
     ("province", "city", "county", "unit"),
 )  # fmt: skip
+_INSTANTS: Final = ("started_at", "deadline", "stopped_at", "as_of", "due_at", "detected_at")
+_FURTHEST: Final = timedelta(hours=15, minutes=59)
 _LONGEST: Final = 2_500
 """Bytes in the key of an index; PostgreSQL takes some 2,700, and refuses the row beyond."""
 
@@ -72,6 +74,7 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
     org = data["org"] or {}
     row = {
         **{name: data[name] for name in _COMMON if name in data},
+        **{name: _instant(data[name]) for name in _INSTANTS if name in data},
         "title_zh": data["title"]["zh"],
         "title_en": data["title"]["en"],
         "subject_type": data["subject"]["type"],
@@ -88,9 +91,9 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
         "arithmetic": Jsonb(data["arithmetic"]),
     }
     if table == "cases":
-        row |= {"outcome": data["outcome"], "as_of": data["as_of"], "decided_on": _decided_on(data)}
+        row |= {"outcome": data["outcome"], "decided_on": _decided_on(data)}
     else:
-        row |= {name: data[name] for name in ("alert_id", "kind", "due_at", "detected_at", "retracts")}
+        row |= {name: data[name] for name in ("alert_id", "kind", "retracts")}
         row["incomplete"] = data.get("incomplete", False)
         row |= {"explanation_zh": data["explanation"]["zh"], "explanation_en": data["explanation"]["en"]}
     return row
@@ -98,6 +101,16 @@ def _row(table: Table, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seconds(duration: str) -> float:
     return _finite(duration.removeprefix("PT").removesuffix("S"))
+
+
+def _instant(text: str | None) -> str | None:
+    """The one form of ISO 8601 that PostgreSQL and polars both read, with its offset, to the microsecond."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if abs(moment.utcoffset() or timedelta()) > _FURTHEST:
+        raise NoRow(f"{text[:40]}: an offset of 16 hours or more, which PostgreSQL does not take")
+    return moment.isoformat(timespec="microseconds")
 
 
 def _finite(text: str) -> float:

@@ -81,6 +81,25 @@ def test_a_file_has_types_and_the_case_as_it_stands(store: ParquetStore, tmp_pat
     assert read(tmp_path / "results") == []
 
 
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("2026-03-02T09:00+08:00", datetime(2026, 3, 2, 1, tzinfo=UTC)),
+        ("2026-03-02T09:00:00,5Z", datetime(2026, 3, 2, 9, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-03-02 09:00:00.123456789-00:00", datetime(2026, 3, 2, 9, 0, 0, 123_456, tzinfo=UTC)),
+        ("2026-03-02T09:00:00.1+0545", datetime(2026, 3, 2, 3, 15, 0, 100_000, tzinfo=UTC)),
+    ],
+)
+def test_every_form_of_an_instant_is_read(store: ParquetStore, tmp_path: Path, written: str, at: datetime) -> None:
+    """Polars reads fewer than Python: a record of another writer ended the sink, and every start after it."""
+    instants = ("started_at", "deadline", "stopped_at", "as_of")
+    store.write(batch(0, 1, case(**dict.fromkeys(instants, written))))
+    store.settle()
+    (row,) = read(tmp_path / "results")
+    assert [row[name] for name in instants] == [at] * 4
+    assert [path.name for path in (tmp_path / "results" / "cases").iterdir()] == ["day=2026-03-02"]
+
+
 def test_a_batch_read_from_elsewhere_changes_nothing(store: ParquetStore, tmp_path: Path) -> None:
     store.write(batch(0, 5, case(outcome="running")))
     with pytest.raises(Moved):

@@ -311,7 +311,9 @@ def test_records_that_no_worker_writes_are_kept_in_the_table_refused_and_end_not
     examples = Path(schemas.__file__).parent / "examples"
     odd: tuple[Any, ...] = (
         0, 1772415700, "1772415700", 1e300, None, "", True, [], {}, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z",
-        "2026-03-01T09:00:00.123456789+08:00", "2026-03-01", "PT1e5S", "\u2028", "'; DROP TABLE x; --", "%s %(x)s",
+        "2026-03-01T09:00:00.123456789+08:00", "2026-03-01T09:00+08:00", "2026-03-01T09:00:00,5Z",
+        "2026-03-01T09:00:00+23:59", "2026-03-01 09:00:00-15:59", "2026-03-01", "PT1e5S",
+        "\u2028", "'; DROP TABLE x; --", "%s %(x)s",
         Random(1).randbytes(4_000).hex(), "\U0001f600" * 3_000,
     )  # fmt: skip
     sent: list[Message] = []
