@@ -29,6 +29,8 @@ from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import write_named
 from streams.kafka.acls import reading, releasing, writing
+from streams.kafka.admin import partitions_of
+from streams.kafka.topics import check_target
 from streams.log_lines import printable
 from streams.operations.dead_letters import (
     EditedLetter,
@@ -251,6 +253,8 @@ def retry(options: _RetryOptions) -> int:
     inputs = (*options.files, *([] if options.edited is None else [options.edited]))
     check_outputs({"out": options.out, "to": options.to}, inputs, {"out": "lines", "to": "lines"})
     settings = load_settings(bootstrap=options.bootstrap, name=options.name)
+    if options.topic is not None:
+        check_target(settings, options.topic)
     loaded = rulebook_of(options.rules, options.only)
     letters = _read(settings, options.files)
     if options.edited is not None:
@@ -383,6 +387,17 @@ def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Lette
     return sent, failed
 
 
+def _check_are_there(settings: Settings, topics: Iterable[str]) -> None:
+    """Refuse topics that do not exist: brokers may make one for a misspelled name, and nobody reads it.
+
+    Raises:
+        BrokerError: naming the topic.
+    """
+    for topic in topics:
+        if not partitions_of(settings.bootstrap, topic, security=settings.security()):
+            raise BrokerError(f"{settings.bootstrap}: no topic {topic}: nothing is sent (gridclock topics create)")
+
+
 def _send(settings: Settings, ready: Ready, topic: str | None, rows: Container[str]) -> int:
     """Send those with a topic; returns their number. ``rows`` are not sent to the topic that they came from."""
     sent: list[tuple[EditedLetter, Event, str]] = []
@@ -397,7 +412,9 @@ def _send(settings: Settings, ready: Ready, topic: str | None, rows: Container[s
         else:
             sent.append((one, event, target))
     if sent:
-        need_broker(settings, writing(settings.dead_letters_topic, *sorted({target for *_, target in sent})))
+        targets = sorted({target for *_, target in sent})
+        need_broker(settings, writing(settings.dead_letters_topic, *targets))
+        _check_are_there(settings, targets)
         with closing(Retry(settings.kafka_python(), settings.dead_letters_topic)) as sender:
             for one, event, target in sent:
                 click.echo(printable(f"{one.id} -> {sender.send(one, event, target)}"))

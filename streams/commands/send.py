@@ -38,6 +38,7 @@ from streams.errors import BrokerError, InputError
 from streams.files import STANDARD
 from streams.kafka.acls import writing
 from streams.kafka.threaded_producer import ThreadedProducer
+from streams.kafka.topics import check_target
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.replay.sources.json_rows import lines_or_elements
@@ -87,6 +88,7 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     check_refusals(strict=strict, at_most=at_most)
     settings = load_settings(**given)
     target, is_recorded = topic or settings.source_topics[0], timestamps == "recorded"
+    check_target(settings, target)
     tally = InputCounts()
     if not maps:
         sent = send_files(settings, events, target, tally, recorded=is_recorded, quiet=quiet)

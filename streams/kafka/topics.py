@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
-from streams.errors import BrokerError
+from streams.errors import BrokerError, ConfigError
 from streams.kafka.admin import TopicSpec, connected, counted, partition_counts
-from streams.settings import Settings
+from streams.settings import TOPIC_PATTERN, Settings
 
 DAY_S: Final = 86_400
 MAX_REQUEST: Final = 16 * 1024 * 1024
@@ -36,6 +37,23 @@ def topics_of(settings: Settings) -> list[TopicSpec]:
         TopicSpec(settings.dead_letters_topic, 1, kept, False, small),
         *notify_topics_of(settings),
     ]
+
+
+def check_target(settings: Settings, topic: str) -> None:
+    """Refuse a topic to which no events are sent: its name is none, or the installation has it for something else.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if not re.match(TOPIC_PATTERN, topic):
+        raise ConfigError(f"{topic!r} is not a topic's name: letters, digits, . _ - and at most 249", key="topic")
+    own = {spec.name for spec in topics_of(settings)} | {settings.cases_topic}
+    if topic in own - set(settings.source_topics):
+        raise ConfigError(
+            f"{topic} is a topic of this installation (--name {settings.name}), and none that events come from: "
+            f"name {settings.source_topics[0]}, or another source",
+            key="topic",
+        )
 
 
 def notify_topics_of(settings: Settings) -> list[TopicSpec]:

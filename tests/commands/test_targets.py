@@ -1,0 +1,64 @@
+"""Topics to which events are sent: one that nobody reads for events is refused before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from schemas.dead_letters import DeadLetter
+from streams.cli import run
+from streams.kafka.admin import TopicSpec, ensure_topics, partitions_of
+from streams.kafka.brokers import Broker
+from streams.kafka.threaded_producer import ThreadedProducer
+from tests.stories import wire
+
+(EVENT,) = wire("e1 2026-03-02T09:00 counter.service_started WO1 business=fee")
+NONE = "is not a topic's name"
+OWN = "is a topic of this installation (--name city), and none that events come from: name city.events"
+
+
+@pytest.mark.parametrize(
+    ("topic", "why"),
+    [
+        ("no topic!", NONE),
+        ("t" * 250, NONE),
+        *((f"city.{word}", OWN) for word in ("log", "alerts", "cases", "dead-letters", "acks", "deliveries")),
+    ],
+)
+def test_a_topic_of_the_installation_gets_no_events(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], topic: str, why: str
+) -> None:
+    """They went among the entries of the log, the alerts or the letters; a name that is none was a traceback."""
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps(EVENT) + "\n", "utf-8")
+    where = ("--topic", topic, "--name", "city", "--bootstrap", "127.0.0.1:9")
+    for command in (("send", str(events)), ("dead-letters", "retry", "--all")):
+        assert run([*command, *where]) == 2
+        out, error = capfd.readouterr()
+        assert (out, error.count("\n")) == ("", 1), error
+        assert why in error
+
+
+@pytest.mark.broker
+def test_a_letter_is_not_sent_to_a_topic_that_is_not_there(
+    kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The brokers made the misspelled topic, which nobody reads, and the letter was marked as sent."""
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}.{word}", 1) for word in ("events", "dead-letters")])
+    payload = json.dumps(EVENT)
+    letter = DeadLetter(
+        reason="unknown_type", detail="x", source=f"{prefix}.events/0", position=0, encoding="utf-8", payload=payload,
+        size=len(payload),
+    )  # fmt: skip
+    producer = ThreadedProducer(bootstrap_servers=kafka.bootstrap)
+    producer.send(f"{prefix}.dead-letters", letter.model_dump_json().encode(), key=letter.id.encode()).get(30)
+    producer.close()
+    retry = ("dead-letters", "retry", letter.id, "--bootstrap", kafka.bootstrap, "--name", prefix)
+    assert run([*retry, "--topic", f"{prefix}.evnts"]) == 2
+    out, error = capfd.readouterr()
+    assert (out, f"no topic {prefix}.evnts: nothing is sent" in error) == ("", True)
+    assert partitions_of(kafka.bootstrap, f"{prefix}.evnts") == 0
+    assert run([*retry, "--topic", f"{prefix}.events"]) == 0
+    assert capfd.readouterr().out == f"{letter.id} -> {prefix}.events/0/0\n"
