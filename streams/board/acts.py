@@ -256,4 +256,8 @@ def _is_own_page(request: web.Request) -> bool:
     if headers.get(MARK) != "1" or headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
     # Browsers send Sec-Fetch-Site to https and loopback only, Origin with every POST.
-    return urlsplit(headers.get("Origin", "")).netloc.lower() == request.host.lower() != ""
+    try:
+        origin = urlsplit(headers.get("Origin", "")).netloc
+    except ValueError:  # half an address of IPv6
+        return False
+    return origin.lower() == request.host.lower() != ""

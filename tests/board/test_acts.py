@@ -188,6 +188,7 @@ def test_a_header_that_stands_twice_is_believed_by_nobody(name: str) -> None:
         ({"Origin": "null"}, "other_site"),
         ({"Origin": ""}, "other_site"),
         ({"Origin": "https://evil.example"}, "other_site"),
+        ({"Origin": "http://[::1"}, "other_site"),  # was a traceback, and 500
         ({"Origin": "http://127.0.0.1"}, "other_site"),  # another port is another site
         ({"Origin": "http://127.0.0.1:1@evil.example"}, "other_site"),
         ({"Sec-Fetch-Site": "cross-site"}, "other_site"),
