@@ -213,6 +213,33 @@ def coverage_rows(loaded: LoadedRulebook) -> list[dict[str, Any]]:
     return rows
 
 
+@rules.command(short_help="How rules read what a clause leaves open.")
+@rulebook_options
+@click.option("--format", "form", type=FORMATS, default="text", show_default=True)
+def notes(rules: tuple[Path, ...], only: Path | None, form: str) -> int:
+    """What a clause leaves open, and how its rule reads it: to be settled before alerts discipline anyone.
+
+    Where yours is another reading, give a version of the rule in your own rulebook directory.
+
+    \b
+    Example:
+      gridclock rules notes
+    """
+    found = [(item.rule, item.rule.note) for item in rulebook_of(rules, only).loaded if item.rule.enabled]
+    rows: list[dict[str, Any]] = [
+        {"id": rule.id, "version": rule.version, "clauses": list(rule.clauses), "title": rule.title.model_dump(),
+         "note": note.model_dump()}
+        for rule, note in found if note is not None
+    ]  # fmt: skip
+    if form == "text":
+        for row in rows:
+            click.echo(f"{row['id']}  {row['title']['zh']} / {row['title']['en']}  ({' '.join(row['clauses'])})")
+            click.echo(f"    {row['note']['zh']}\n    {row['note']['en']}")
+    else:
+        _print_rows(rows, form, ["id", "version", "clauses", "title", "note"])
+    return DONE
+
+
 @rules.command("needs-limit", short_help="Rules that need a limit from you.")
 @rulebook_options
 @click.option("--format", "form", type=FORMATS, default="text", show_default=True)

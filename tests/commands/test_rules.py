@@ -312,3 +312,15 @@ def test_check_names_what_cannot_work_and_other_commands_load_it(
     said = capsys.readouterr().err
     assert f"{book}:{line}: rule violation-notice-3-to-7-days: at_most: no act can be lawful" in said
     assert run(["rules", "list", "--rules", str(tmp_path)]) == 0
+
+
+def test_notes_say_how_a_rule_reads_what_its_clause_leaves_open(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rules", "notes"]) == 0
+    text = capsys.readouterr().out
+    assert "repair-arrival  抢修到达现场时限 / Repair crew on site in time  (F-R1)\n    只有到达现场" in text
+    assert "\n    Only the arrival ends the clock: " in text
+    assert run(["rules", "notes", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert all(row["note"]["zh"] in text and row["note"]["en"] in text for row in rows)
+    assert run(["rules", "notes", "--format", "csv"]) == 0
+    assert [row["id"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == [row["id"] for row in rows]
