@@ -68,6 +68,7 @@ class TopicSpec:
             found["cleanup.policy"] = "delete"  # whatever the broker's default is: compaction would remove events
         if self.retention_ms is not None:
             found["retention.ms"] = str(self.retention_ms)
+            found["retention.bytes"] = "-1"  # whatever the broker's default is: a size would end the time early
         if self.max_message_bytes is not None:
             found["max.message.bytes"] = str(self.max_message_bytes)
         if self.stamped:

@@ -21,6 +21,9 @@ DEFAULT_LIMIT: Final = 1024 * 1024
 OVERHEAD: Final = 1024
 """Bytes of a batch beside the key and value of its only record: headers and lengths."""
 
+Configs = Mapping[str, Mapping[str, str]]
+"""Topic to its settings, by Kafka's names; a topic whose settings may not be read is left out."""
+
 
 def topics_of(settings: Settings) -> list[TopicSpec]:
     """The topics of this worker, with the settings for creating them."""
@@ -83,11 +86,13 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
         for spec in counted(specs, counts)
         if spec.name not in counts
     ]
-    for spec in present:
-        config = dict(configs.get(spec.name, {}))
-        if spec.name in settings.source_mappings:
-            config.pop("cleanup.policy", None)  # a compacted topic of rows, such as one of Debezium, is right
-        found += _wrong_settings(spec, config)
+    found += [
+        f"topic {spec.name}: its settings may not be read: check it as an administrator, or with the right "
+        "DescribeConfigs on it"
+        for spec in present
+        if spec.name not in configs
+    ]
+    found += wrong_settings(settings, present, configs)
     log, state = settings.log_topic, settings.changelog_topic
     if log in counts and state in counts and counts[log] != counts[state]:
         found.append(
@@ -102,7 +107,8 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
     return found
 
 
-def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def _configs(admin: Any, names: Sequence[str]) -> Configs:
+    """Those that may be read."""
     if not names:
         return {}
     wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
@@ -110,24 +116,42 @@ def _configs(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
         resource[3]: {entry[0]: entry[1] for entry in resource[4]}
         for answer in admin.describe_configs(wanted)
         for resource in answer.resources
+        if not resource[0]
     }
 
 
-def message_limits(settings: Settings, specs: Sequence[TopicSpec]) -> dict[str, int]:
-    """The most bytes of one record of each topic; by its spec if the brokers do not give it."""
-    found = {spec.name: (spec.max_message_bytes or DEFAULT_LIMIT) - OVERHEAD for spec in specs}
+def configs_of(settings: Settings, specs: Sequence[TopicSpec]) -> Configs:
+    """The settings of those topics that the brokers give."""
     try:
         with connected(KafkaAdminClient, settings.bootstrap, settings.security()) as admin:
-            configs = _configs(admin, list(found))
+            return _configs(admin, [spec.name for spec in specs])
     except (KafkaError, BrokerError):
-        return found
+        return {}
+
+
+def message_limits(specs: Sequence[TopicSpec], configs: Configs) -> dict[str, int]:
+    """The most bytes of one record of each topic; by its spec if its settings are not known."""
+    found = {spec.name: (spec.max_message_bytes or DEFAULT_LIMIT) - OVERHEAD for spec in specs}
     for name, config in configs.items():
         if name in found and (limit := config.get("max.message.bytes")) is not None:
             found[name] = int(limit) - OVERHEAD
     return found
 
 
-def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
+def wrong_settings(settings: Settings, specs: Sequence[TopicSpec], configs: Configs) -> list[str]:
+    """A line for each setting that differs from the spec, with the command that corrects it."""
+    found: list[str] = []
+    for spec in specs:
+        config = dict(configs.get(spec.name, {}))
+        if spec.name in settings.source_mappings:
+            config.pop("cleanup.policy", None)  # a compacted topic of rows, such as one of Debezium, is right
+        found += _wrong_settings(settings, spec, config)
+    return found
+
+
+def _wrong_settings(settings: Settings, spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
+    is_open = settings.security_protocol == "PLAINTEXT"
+    login = "" if is_open else '--command-config "${ADMIN_CONFIG:-admin.properties}" '
     found = []
     for key, wanted in spec.config().items():
         have = actual.get(key)
@@ -137,8 +161,9 @@ def _wrong_settings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
         if may_be_more and _is_enough(int(have), int(wanted)):
             continue
         found.append(
-            f"topic {spec.name}: {key} is {have}, should be {wanted}: kafka-configs.sh --alter --entity-type topics "
-            f"--entity-name {spec.name} --add-config {key}={'[' + wanted + ']' if ',' in wanted else wanted}"
+            f"topic {spec.name}: {key} is {have}, should be {wanted}: kafka-configs.sh --alter --bootstrap-server "
+            f"{settings.bootstrap} {login}--entity-type topics --entity-name {spec.name} "
+            f"--add-config {key}={'[' + wanted + ']' if ',' in wanted else wanted}"
         )
     return found
 

@@ -30,7 +30,7 @@ from streams.kafka.connection import clock_of, kafka_options
 from streams.kafka.partition_counts import PartitionCounts
 from streams.kafka.producer import BackPressure, BlockingProducer, Message
 from streams.kafka.range_reader import read_ranges
-from streams.kafka.topics import MAX_REQUEST, message_limits, topics_of
+from streams.kafka.topics import MAX_REQUEST, configs_of, message_limits, topics_of, wrong_settings
 from streams.live.applied import Applied
 from streams.live.changelog import Changelog
 from streams.live.clock_partition import ClockPartition, fingerprint_of, subject_of_key
@@ -109,7 +109,7 @@ async def run_worker(
     events = decoder_of(loaded, settings.pseudonyms, inside=settings.pseudonyms_inside)
     decoder = RecordDecoder(events, topic_mappings(settings, loaded.catalogue))
     log_partitions = await asyncio.to_thread(_ensure, settings)
-    limits = await asyncio.to_thread(message_limits, settings, topics_of(settings))
+    limits = await asyncio.to_thread(_limits, settings)
     gauges = _Gauges(settings, loaded, log_partitions, limits, native)
     health = gauges.health
 
@@ -431,3 +431,13 @@ def _ensure(settings: Settings) -> int:
             "they must have the same number: use another --name, or recreate them"
         )
     return log
+
+
+def _limits(settings: Settings) -> dict[str, int]:
+    """The most bytes of a message of each topic. Settings by which its own topics lose or refuse records are logged."""
+    specs = topics_of(settings)
+    configs = configs_of(settings, specs)
+    own = [spec for spec in specs if spec.name not in settings.source_topics]
+    for line in wrong_settings(settings, own, configs):
+        logger.warning("%s", line)
+    return message_limits(specs, configs)

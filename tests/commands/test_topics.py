@@ -12,7 +12,7 @@ from streams.kafka.admin import TopicSpec, connected, ensure_topics, partitions_
 from streams.kafka.brokers import Broker
 from streams.kafka.topics import topics_of
 from streams.settings import load_settings
-from tests.integration.live import until
+from tests.integration.live import Live, until
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_other_settings_are_named_with_their_remedy(
     assert run(["topics", "create", *where]) == 1
     with connected(KafkaAdminClient, kafka.bootstrap, {}) as admin:
         for name, configs in {
-            f"{prefix}.log": {"message.timestamp.type": "CreateTime"},
+            f"{prefix}.log": {"message.timestamp.type": "CreateTime", "retention.bytes": "1000000"},
             f"{prefix}.alerts": {"retention.ms": "1000", "max.message.bytes": "99000000"},
             f"{prefix}.dead-letters": {"retention.ms": "-1"},
             f"{prefix}.acks": {"retention.ms": "-1"},
@@ -59,6 +59,7 @@ def test_other_settings_are_named_with_their_remedy(
     wrong = {(line.split(":")[0].removeprefix("topic "), line.split(":")[1].split(" is ")[0].strip()) for line in lines}
     assert wrong >= {
         (f"{prefix}.log", "message.timestamp.type"),
+        (f"{prefix}.log", "retention.bytes"),  # removes what no worker has read yet
         (f"{prefix}.alerts", "retention.ms"),
         (f"{prefix}-state-changelog", "cleanup.policy"),
         (f"{prefix}.acks", "retention.ms"),  # staff data: no longer than stated
@@ -68,7 +69,51 @@ def test_other_settings_are_named_with_their_remedy(
     assert any(
         "--entity-name " + prefix + ".log --add-config message.timestamp.type=LogAppendTime" in line for line in lines
     )
+    assert any(f"kafka-configs.sh --alter --bootstrap-server {kafka.bootstrap} --entity" in line for line in lines)
     assert any("2 partitions, and 3 of" in line for line in lines)
+
+
+def test_no_default_of_the_brokers_ends_the_retention_by_size() -> None:
+    specs = topics_of(load_settings(bootstrap="127.0.0.1:1", sources="in", cases=True))
+    assert {spec.config().get("retention.bytes") for spec in specs if not spec.compact} == {"-1"}
+    assert {spec.config().get("retention.bytes") for spec in specs if spec.compact} == {None}
+
+
+def test_settings_that_may_not_be_read_are_not_passed_as_right(
+    where: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without the right DescribeConfigs the brokers answer with an error for each topic, and no settings."""
+    assert run(["topics", "create", *where]) == 0
+    real = KafkaAdminClient.describe_configs
+
+    def refused(admin: KafkaAdminClient, resources: list[ConfigResource]) -> object:
+        answers = real(admin, resources)
+        for answer in answers:
+            answer.resources = [(29, "denied", kind, name, []) for _, _, kind, name, _ in answer.resources]
+        return answers
+
+    monkeypatch.setattr(KafkaAdminClient, "describe_configs", refused)
+    capfd.readouterr()
+    assert run(["topics", "check", *where]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert all("its settings may not be read" in line for line in lines)
+
+
+def test_a_worker_names_settings_by_which_its_topics_lose_records(
+    kafka: Broker, where: list[str], prefix: str, tmp_path: Path
+) -> None:
+    """Some of them end it with an error of the brokers that names neither topic nor setting."""
+    assert len(where) == 4
+    with Live(kafka.bootstrap, prefix, tmp_path, partitions=1) as live:
+        assert run(["topics", "create", "--bootstrap", kafka.bootstrap, "--name", live.name, "--partitions", "1"]) == 0
+        live.configure(f"{live.name}.log", {"cleanup.policy": "compact"})
+        worker = live.worker(ready=False)
+        until(lambda: worker.exit_code is not None, 60, lambda: worker.output)
+    assert worker.exit_code == 2
+    named = f"WARNING streams.live.worker topic {live.name}.log: cleanup.policy is compact, should be delete"
+    assert named in worker.output
+    assert worker.output.count("WARNING streams.live.worker topic ") == 1
 
 
 def test_compaction_of_what_is_read_as_events_is_named(
