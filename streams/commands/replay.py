@@ -42,7 +42,7 @@ from streams.core.instants import format_us
 from streams.engine import ENGINES, VARIABLE
 from streams.errors import ConfigError
 from streams.files import STANDARD, naming_errors, write_named
-from streams.kafka.acls import reading
+from streams.kafka.acls import replaying_log
 from streams.live.gc_tuning import rare_collections
 from streams.log_lines import announce
 from streams.replay.checkpoints import Checkpoint
@@ -439,7 +439,7 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
     from streams.operations.installation import rulebooks_of  # kafka-python takes a third of a second
     from streams.replay.log_replay import replay_log
 
-    need_broker(settings, reading(settings.log_topic))
+    need_broker(settings, replaying_log(settings))
     own = loaded.rulebook.fingerprint
     if others := sorted(rulebooks_of(settings) - {own}):
         announce(

@@ -45,6 +45,11 @@ def releasing(settings: Settings) -> list[Permission]:
     return [*_topics("write", settings.log_topic), *_topics("read", settings.changelog_topic)]
 
 
+def replaying_log(settings: Settings) -> list[Permission]:
+    """The permissions to judge the log again: the state says by which rulebook the workers judge."""
+    return _topics("read", settings.log_topic, settings.changelog_topic)
+
+
 def _worker(settings: Settings) -> list[Permission]:
     return [
         *_topics("read", *settings.source_topics),
@@ -105,7 +110,7 @@ NEEDS: Final[dict[str, Callable[[Settings], list[Permission]]]] = {
         *_topics("write", *settings.source_topics),
         *releasing(settings),
     ],
-    "replay": lambda settings: _topics("read", *settings.source_topics, settings.log_topic),
+    "replay": lambda settings: [*_topics("read", *settings.source_topics), *replaying_log(settings)],
 }
 """The permissions of each process, by its command. ``notify`` also writes the topics that its channels name."""
 

@@ -325,7 +325,7 @@ def words_of(trial: Trial) -> tuple[str, ...]:
     """A command that is in need of the right."""
     operation, _, name = trial.lacking
     if trial.process == "replay":
-        return ("replay", "--log") if name.endswith(".log") else ("replay", "--topic", name)
+        return ("replay", "--log") if name.endswith((".log", "-changelog")) else ("replay", "--topic", name)
     if trial.process == "dead-letters" and (operation == "write" or name.endswith("-changelog")):
         return ("dead-letters", "retry", "--all", "--again")
     return next(words for words in COMMANDS if words[0] == trial.process)
