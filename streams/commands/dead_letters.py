@@ -29,8 +29,7 @@ from streams.core.instants import format_us
 from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import write_named
 from streams.kafka.acls import reading, releasing, writing
-from streams.kafka.admin import partitions_of
-from streams.kafka.topics import check_target
+from streams.kafka.topics import check_present, check_target
 from streams.log_lines import printable
 from streams.operations.dead_letters import (
     EditedLetter,
@@ -387,17 +386,6 @@ def _bring_back(settings: Settings, held: Sequence[EditedLetter], letters: Lette
     return sent, failed
 
 
-def _check_are_there(settings: Settings, topics: Iterable[str]) -> None:
-    """Refuse topics that do not exist: brokers may make one for a misspelled name, and nobody reads it.
-
-    Raises:
-        BrokerError: naming the topic.
-    """
-    for topic in topics:
-        if not partitions_of(settings.bootstrap, topic, security=settings.security()):
-            raise BrokerError(f"{settings.bootstrap}: no topic {topic}: nothing is sent (gridclock topics create)")
-
-
 def _send(settings: Settings, ready: Ready, topic: str | None, rows: Container[str]) -> int:
     """Send those with a topic; returns their number. ``rows`` are not sent to the topic that they came from."""
     sent: list[tuple[EditedLetter, Event, str]] = []
@@ -414,7 +402,7 @@ def _send(settings: Settings, ready: Ready, topic: str | None, rows: Container[s
     if sent:
         targets = sorted({target for *_, target in sent})
         need_broker(settings, writing(settings.dead_letters_topic, *targets))
-        _check_are_there(settings, targets)
+        check_present(settings, targets)
         with closing(Retry(settings.kafka_python(), settings.dead_letters_topic)) as sender:
             for one, event, target in sent:
                 click.echo(printable(f"{one.id} -> {sender.send(one, event, target)}"))

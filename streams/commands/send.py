@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from kafka.errors import KafkaError
+from kafka.errors import InvalidTimestampError, KafkaError
 
 from schemas.fields import parse_time
 from streams.commands.common import (
@@ -33,12 +33,12 @@ from streams.commands.inputs import (
 )
 from streams.commands.replay_tables import print_refusals
 from streams.core.event import Event
-from streams.core.instants import instant_us
+from streams.core.instants import format_us, instant_us
 from streams.errors import BrokerError, InputError
 from streams.files import STANDARD
 from streams.kafka.acls import writing
 from streams.kafka.threaded_producer import ThreadedProducer
-from streams.kafka.topics import check_target
+from streams.kafka.topics import check_present, check_target
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.replay.sources.json_rows import lines_or_elements
@@ -151,26 +151,39 @@ def _lines(
 
 def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: bool) -> int:
     need_broker(settings, writing(topic))
+    check_present(settings, [topic])
     failed: list[BaseException] = []
-    count = 0
+    count, latest = 0, 0
     try:
         producer = ThreadedProducer(**settings.kafka_python(), linger_ms=20, batch_size=262_144)
         try:
             for line in lines:
                 key, timestamp = _key_and_time(line)
+                latest = max(latest, timestamp or 0)
                 sending = producer.send(topic, line, key=key, timestamp_ms=timestamp if recorded else None)
                 sending.add_errback(failed.append)
                 count += 1
                 if failed:
-                    raise BrokerError(f"{settings.bootstrap}: {failed[0]}")
+                    break
             producer.flush(timeout=120)
         finally:
             producer.close(timeout=30)
     except KafkaError as error:
         raise BrokerError(f"{settings.bootstrap}: {error}") from error
     if failed:
-        raise BrokerError(f"{settings.bootstrap}: {failed[0]}")
+        raise BrokerError(f"{settings.bootstrap}: {_refusal(failed, latest if recorded else None)}")
     return count
+
+
+def _refusal(failed: Sequence[BaseException], latest: int | None) -> str:
+    """Why records were refused. ``latest`` is the newest of their timestamps, where these are ``recorded_at``."""
+    of_time = [error for error in failed if isinstance(error, InvalidTimestampError)]
+    if latest is None or not of_time:
+        return str(failed[0])
+    return (
+        f"{of_time[0]}; the latest recorded_at is {format_us(latest * 1000)}: correct it, let the topic take it "
+        "(message.timestamp.after.max.ms), or send with --timestamps now; what was sent before counts once"
+    )
 
 
 def _key_and_time(line: bytes) -> tuple[bytes | None, int | None]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
-from streams.kafka.admin import TopicSpec, connected, counted, partition_counts
+from streams.kafka.admin import TopicSpec, connected, counted, partition_counts, partitions_of
 from streams.settings import TOPIC_PATTERN, Settings
 
 DAY_S: Final = 86_400
@@ -57,6 +57,17 @@ def check_target(settings: Settings, topic: str) -> None:
             f"name {settings.source_topics[0]}, or another source",
             key="topic",
         )
+
+
+def check_present(settings: Settings, topics: Iterable[str]) -> None:
+    """Refuse topics that do not exist: brokers may make one for a misspelled name, and nobody reads it.
+
+    Raises:
+        BrokerError: naming the topic.
+    """
+    for topic in topics:
+        if not partitions_of(settings.bootstrap, topic, security=settings.security()):
+            raise BrokerError(f"{settings.bootstrap}: no topic {topic}: nothing is sent (gridclock topics create)")
 
 
 def notify_topics_of(settings: Settings) -> list[TopicSpec]:

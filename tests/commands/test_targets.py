@@ -62,3 +62,38 @@ def test_a_letter_is_not_sent_to_a_topic_that_is_not_there(
     assert partitions_of(kafka.bootstrap, f"{prefix}.evnts") == 0
     assert run([*retry, "--topic", f"{prefix}.events"]) == 0
     assert capfd.readouterr().out == f"{letter.id} -> {prefix}.events/0/0\n"
+
+
+@pytest.mark.broker
+def test_events_are_not_sent_to_a_topic_that_is_not_there(
+    kafka: Broker, prefix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The brokers made the topic by their own defaults, and the events in a misspelled one were never judged."""
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps(EVENT) + "\n", "utf-8")
+    where = ("--bootstrap", kafka.bootstrap, "--name", prefix)
+    for command in (("send", str(events), "--topic", f"{prefix}.evnts"), ("send", str(events)), ("feed",)):
+        assert run([*command, *where]) == 2
+        assert "no topic" in capfd.readouterr().err
+    assert partitions_of(kafka.bootstrap, f"{prefix}.evnts") == partitions_of(kafka.bootstrap, f"{prefix}.events") == 0
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}.events", 1)])
+    assert run(["send", str(events), *where]) == 0
+
+
+@pytest.mark.broker
+def test_a_time_that_the_brokers_refuse_is_named(
+    kafka: Broker, prefix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With one such record the whole batch is refused, with words about *a batch which had invalid records*."""
+    if not kafka.can_create_topics:
+        pytest.skip(f"{kafka.description} takes any timestamp")
+    ensure_topics(kafka.bootstrap, [TopicSpec(f"{prefix}.events", 1)])
+    events = tmp_path / "events.jsonl"
+    times = ("2026-03-02T09:00:00+08:00", "2999-03-02T09:00:00+08:00")
+    events.write_text("".join(json.dumps({**EVENT, "recorded_at": at}) + "\n" for at in times), "utf-8")
+    sent = ["send", str(events), "--bootstrap", kafka.bootstrap, "--name", prefix]
+    assert run([*sent, "--timestamps", "recorded"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "the latest recorded_at is 2999-03-02T01:00:00" in line
+    assert "send with --timestamps now" in line
+    assert run(sent) == 0

@@ -236,6 +236,7 @@ def test_send_passes_over_a_line_that_no_broker_takes(gridclock: Runner, monkeyp
         return Sent()
 
     monkeypatch.setattr("streams.commands.send.need_broker", lambda *_: None)
+    monkeypatch.setattr("streams.commands.send.check_present", lambda *_: None)
     monkeypatch.setattr("streams.commands.send.ThreadedProducer.__init__", lambda *_args, **_kw: None)
     for name, fake in (("send", send), ("flush", lambda *_, **_kw: None), ("close", lambda *_, **_kw: None)):
         monkeypatch.setattr(f"streams.commands.send.ThreadedProducer.{name}", fake)
