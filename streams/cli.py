@@ -12,6 +12,7 @@ if __name__ == "__main__" or os.path.basename(sys.argv[0]).startswith("gridclock
 
 import errno
 import importlib
+import io
 import logging
 from collections.abc import Sequence
 
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] in RELOADING:
         hold_reloads()
     imported()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal, or a file, that cannot show every character
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

@@ -252,3 +252,13 @@ def test_a_workbook_whose_disk_is_full_is_given_up_once(monkeypatch: pytest.Monk
     target.close()
     gc.collect()
     assert ignored == []
+
+
+def test_an_output_that_cannot_show_every_character_gets_the_others_as_escapes() -> None:
+    """A terminal or pipe under a locale without UTF-8 ended commands with a traceback in the middle of their words."""
+    words = [sys.executable, "-m", "streams.cli", "rules", "list"]
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u62a2\\u4fee" in done.stdout  # 抢修
