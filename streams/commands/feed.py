@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import click
@@ -20,6 +21,9 @@ from streams.simulation import simulate
 from streams.wall_clock import WallClock
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+_SERIES: Final = 1_000_000
+_LONGEST: Final = 10_000_000
+"""Orders of a series of numbers, more than a feed sends."""
 
 
 @click.command(short_help="Send simulated work orders at their times.")
@@ -33,7 +37,8 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
     """Send simulated work orders of today and the next days, each event at its time.
 
     Events recorded before now are sent at once. For trials of an installation; the workers cannot distinguish these
-    events from real ones, so use a separate --name. Ends with the last event, or on Ctrl-C.
+    events from real ones, so use a separate --name. Ends with the last event, or on Ctrl-C. Given again on the same day
+    with the same options it goes on: what is sent a second time counts once.
 
     \b
     Example:
@@ -49,10 +54,14 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
         signal.signal(number, lambda *_: stop.set())
     clock = WallClock()
     today = datetime.fromtimestamp(clock.now() / 1e6, SHANGHAI).date()
-    events = simulate(
-        orders=orders_per_day * (days + 1), seed=seed, start=today - timedelta(days=1), days=days + 1
-    ).events
+    events = _simulated(today - timedelta(days=1), days + 1, orders_per_day, seed)
     click.echo(f"gridclock: {len(events):,} events for {settings.source_topics[0]}", err=True)
     sent = send_in_time(settings, events, clock, stop, lambda _sent: begun())
     click.echo(f"gridclock: {sent:,} events sent", err=True)
     return DONE
+
+
+def _simulated(start: date, days: int, orders_per_day: int, seed: int) -> list[dict[str, Any]]:
+    """The events. Those of other arguments, such as of another day, have other ids: under one id a fact is one fact."""
+    number = crc32(f"{start}/{days}/{orders_per_day}/{seed}".encode()) % _SERIES * _LONGEST
+    return simulate(orders=orders_per_day * days, seed=seed, start=start, days=days, first_number=number + 1).events

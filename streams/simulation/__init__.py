@@ -25,11 +25,14 @@ class Simulation:
     as_of: str
 
 
-def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool = True) -> Simulation:
+def simulate(
+    *, orders: int, seed: int, start: date, days: int, violations: bool = True, first_number: int = 1
+) -> Simulation:
     """Orders begun on ``days`` days from ``start`` (Shanghai); nothing is recorded after the last one's end.
 
     Arrears and notices began up to sixteen days earlier. An order that is not done by the end stays unfinished.
     With ``violations`` (the default) some orders break a rule of order, presence or notice; without, none does.
+    Orders, accounts and meters are numbered from ``first_number`` on.
     """
     first, end = midnight(start), midnight(start + timedelta(days=days))
     span = [start + timedelta(days=offset) for offset in range(days)]
@@ -40,7 +43,8 @@ def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool
     for index in range(orders):
         rng = Random(f"{seed}/{index}")
         name, _, source, make = rng.choices(MAKERS, weights)[0]
-        order = Order(f"WO{index + 1:07d}", rng, end, source)
+        number = first_number + index
+        order = Order(f"WO{number:07d}", rng, end, source)
         if violations:
             order.slips = Random(f"{seed}/{index}/slips")
         if name in ROUND_THE_CLOCK:
@@ -48,12 +52,12 @@ def simulate(*, orders: int, seed: int, start: date, days: int, violations: bool
         else:
             at = midnight(rng.choice(office_days)) + timedelta(milliseconds=rng.randint(30_600_000, 59_400_000))
         if name == "arrears" or rng.random() < 0.7:
-            order.account = f"A{index + 1:08d}"
+            order.account = f"A{number:08d}"
         if name in ("calibration", "replacement"):
-            order.meter = f"M{index + 1:08d}"
+            order.meter = f"M{number:08d}"
         make(order, at)
         events.extend(
-            (event["recorded_at"], event["event_id"], number, event) for number, event in enumerate(order.events)
+            (event["recorded_at"], event["event_id"], place, event) for place, event in enumerate(order.events)
         )
         expected.extend(order.expected)
     events.sort(key=lambda item: item[:3])

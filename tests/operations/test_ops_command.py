@@ -16,10 +16,12 @@ from contextlib import ExitStack
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
 
+from streams.commands.feed import _simulated
 from streams.core.instants import instant_us
 from streams.kafka.admin import TopicSpec, end_offsets, ensure_topics
 from streams.kafka.brokers import Broker
@@ -174,6 +176,20 @@ def test_feed_sends_until_it_is_told_to_stop(kafka: Broker, prefix: str, tmp_pat
         assert sent == sum(end_offsets(kafka.bootstrap, f"{name}.events").values())
     finally:
         running.kill()
+
+
+def test_feeds_of_different_days_or_options_share_no_id_and_the_same_feed_is_the_same() -> None:
+    """A feed that was given again on the next day was refused as a whole: *conflicting_duplicate*."""
+
+    def fed(day: int, days: int = 2, orders: int = 40, seed: int = 1) -> list[dict[str, Any]]:
+        return _simulated(date(2026, 3, day), days, orders, seed)
+
+    ids = [
+        {value for event in events for name, value in event.items() if name.endswith("_id") and name != "staff_id"}
+        for events in (fed(1), fed(2), fed(1, days=3), fed(1, orders=41), fed(1, seed=2))
+    ]
+    assert sum(map(len, ids)) == len(set().union(*ids)) > 500
+    assert fed(1) == fed(1)
 
 
 @pytest.mark.parametrize("program", ["sh", "dash"])
