@@ -55,6 +55,7 @@ def problems(before: Observation, after: Observation, *, late: float, speed: flo
         for topic in after.absent
     ]
     found += _ownerless(after)
+    found += _strangers(after)
     found += _lost(after)
     found += _rulebooks(after)
     found += _unread(before, after, speed)
@@ -111,6 +112,17 @@ def _ownerless(seen: Observation) -> Iterator[Problem]:
         )
     elif seen.sources and seen.sources[0].end is not None and len(free) < len(known):
         yield Problem("no_reader", "no worker reads the sources, although workers are running")
+
+
+def _strangers(seen: Observation) -> Iterator[Problem]:
+    """One line for each program that takes the workers' records."""
+    for name in seen.strangers:
+        taken = [source.name for source in seen.sources if source.owner == name]
+        yield Problem(
+            "stranger",
+            f"{name} is in a consumer group of the workers and is no worker: what it reads "
+            f"({', '.join(taken) or 'nothing now'}) is judged by nobody; end it, and send these events again",
+        )
 
 
 def _rulebooks(seen: Observation) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ seconds apart show what advances.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ _POLL_MS: Final = 500
 _COORDINATOR_SECONDS: Final = 20.0
 Found = TypeVar("Found")
 _COORDINATOR_OF_GROUP: Final = 0
+_WORKER: Final = re.compile(r":\d+/")
+"""Of the name of a group's member: a worker's client id is the host and port of its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Observation:
     if permitted; ``local`` that of one worker's own copy. ``trouble`` is that worker's own report. ``open_cases`` are
     those of all partitions; ``None``: the sum of the rows' counts. ``absent`` are source topics that do not exist.
     ``incomplete`` is since when, and of what, verdicts may be incomplete. ``sink`` is that of the database, where the
-    settings name one.
+    settings name one. ``strangers`` are members of the workers' groups and no workers.
     """
 
     at: int
@@ -114,6 +117,7 @@ class Observation:
     absent: Sequence[str] = ()
     incomplete: Sequence[Incompleteness] = ()
     sink: SinkState | None = None
+    strangers: Sequence[str] = ()
 
 
 def observe(settings: Settings, now: int) -> Observation:
@@ -138,12 +142,7 @@ def observe(settings: Settings, now: int) -> Observation:
     inputs = [part for topic in settings.source_topics for part in _parts(topic, counts)]
     written = [part for topic in results for part in _parts(topic, counts)]
     with connected(KafkaAdminClient, place, security) as admin:
-        sharing: list[str] = []
-        owners: dict[TopicPartition, str] = {}
-        for group in (settings.name, f"{settings.name}-intake"):
-            is_sharing, found = when_coordinated(_members, admin, group)
-            sharing += [group] if is_sharing else []
-            owners |= found
+        sharing, owners, strangers = _groups(admin, settings)
         with_offsets = when_coordinated(admin.list_consumer_group_offsets, f"{settings.name}-intake")
         committed = {part: found.offset for part, found in with_offsets.items() if found.offset >= 0}
         losses = {part: losses_of(found.metadata) for part, found in with_offsets.items()}
@@ -173,8 +172,10 @@ def observe(settings: Settings, now: int) -> Observation:
     aside = [one for partition in partitions for one in partition.aside]
     lost = {source.name: source.lost for source in sources}
     incomplete = incompleteness(lost, recent, aside, now)
-    sink = _sink(settings, written, begins, ends)
-    return Observation(now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete, sink=sink)
+    return Observation(
+        now, partitions, sources, sharing, changelog, absent=absent, incomplete=incomplete,
+        sink=_sink(settings, written, begins, ends), strangers=strangers,
+    )  # fmt: skip
 
 
 def _sink(
@@ -261,8 +262,21 @@ def when_coordinated(ask: Callable[..., Found], *given: Any) -> Found:
             time.sleep(0.1)
 
 
-def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
-    """Whether a group is in a rebalance, and the owner of each partition."""
+def _groups(admin: Any, settings: Settings) -> tuple[list[str], dict[TopicPartition, str], list[str]]:
+    """The workers' groups in a rebalance, the owner of each partition, and the members that are no workers."""
+    sharing: list[str] = []
+    owners: dict[TopicPartition, str] = {}
+    members: set[str] = set()
+    for group in (settings.name, f"{settings.name}-intake"):
+        is_sharing, found, named = when_coordinated(_members, admin, group)
+        sharing += [group] if is_sharing else []
+        owners |= found
+        members |= named
+    return sharing, owners, sorted(one for one in members if not _WORKER.search(one))
+
+
+def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str], set[str]]:
+    """Whether a group is in a rebalance, the owner of each partition, and all members."""
     coordinator = admin.send_request(FindCoordinatorRequest[1](group, _COORDINATOR_OF_GROUP))
     if coordinator.error_code:
         raise for_code(coordinator.error_code)(f"group {group}")
@@ -271,13 +285,15 @@ def _members(admin: Any, group: str) -> tuple[bool, dict[TopicPartition, str]]:
     (found,) = answer.to_object()["groups"]
     if found["error_code"] == GroupAuthorizationFailedError.errno:
         raise GroupAuthorizationFailedError(group)
-    owners = {}
+    owners: dict[TopicPartition, str] = {}
+    members: set[str] = set()
     for member in found["members"]:
+        name = f"{member['client_id']}{member['client_host']}"
+        members.add(name)
         if member["member_assignment"]:
             assignment = ConsumerProtocolMemberAssignment_v0.decode(member["member_assignment"])
-            for part in assignment.partitions():
-                owners[part] = f"{member['client_id']}{member['client_host']}"
-    return found["state"] in ("PreparingRebalance", "CompletingRebalance"), owners
+            owners |= dict.fromkeys(assignment.partitions(), name)
+    return found["state"] in ("PreparingRebalance", "CompletingRebalance"), owners, members
 
 
 def _positions(

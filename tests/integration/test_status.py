@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 
 from streams.kafka.admin import end_offsets
 from tests.integration.live import Children, Live, command, said, until
@@ -76,6 +77,22 @@ def test_an_installation_by_day_and_by_night(live: Live) -> None:
     gone = command("status", "--worker", address)
     assert gone.returncode == 2
     assert f"no answer from http://{address}/healthz" in gone.stderr
+
+
+def test_another_program_in_the_group_of_the_intake_is_named(live: Live) -> None:
+    live.make_source(partitions=2)
+    worker = live.worker()
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{worker.output}")
+    group = f"{live.name}-intake"
+    other = KafkaConsumer(f"{live.name}.events", bootstrap_servers=live.bootstrap, group_id=group, client_id="other")
+    try:
+        until(lambda: bool(other.poll(100) or other.assignment()), 60, lambda: worker.output)
+        until(lambda: "stranger" in kinds(asked(live)[1]), 30, lambda: str(asked(live)))
+        (found,) = [one["text"] for one in asked(live)[1]["problems"] if one["what"] == "stranger"]
+    finally:
+        other.close()
+    assert found.startswith("other/127.0.0.1 is in a consumer group of the workers and is no worker")
+    until(lambda: asked(live)[0] == 0, 60, lambda: f"{asked(live)}{worker.output}")
 
 
 def test_it_says_which_sink_writes_and_how_far_it_is(

@@ -66,6 +66,15 @@ def test_a_partition_without_an_owner() -> None:
     assert told(FIRST, after) == ["partition 1: no owner"]
 
 
+def test_another_program_that_takes_the_records_of_a_source_is_named() -> None:
+    """What it commits as read no worker reads: silence, which is a breach, and nothing said so."""
+    before, after = (replace(with_source(seen, 1, owner="other/h"), strangers=("other/h",)) for seen in (FIRST, SECOND))
+    assert told(before, after) == [
+        "other/h is in a consumer group of the workers and is no worker: what it reads (in/1) is judged by nobody; "
+        "end it, and send these events again"
+    ]
+
+
 def test_no_worker_is_one_line_and_its_sources_wait() -> None:
     gone = with_partitions(FIRST, owner=None)
     gone = replace(gone, sources=[replace(one, owner=None) for one in gone.sources])
