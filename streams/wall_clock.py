@@ -56,3 +56,8 @@ class WallClock:
 def monotonic() -> float:
     """Seconds of a clock that never goes back; for measuring lengths only."""
     return time.monotonic()
+
+
+def booted() -> float:
+    """When this machine was started, in seconds since the epoch."""
+    return _now() / 1e6 - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeHistogramMetricFamily, GaugeMetricFamily
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from schemas.dead_letters import REASONS
@@ -33,6 +32,7 @@ from streams.live.applied import Applied
 from streams.live.clock_partition import ClockPartition
 from streams.live.metric_table import METRICS
 from streams.live.place_labels import OTHER, UNKNOWN, PlaceLabels, chapter_of
+from streams.live.process_metrics import ProcessMetrics
 from streams.live.running_clocks import count_running
 from streams.live.tallies import Count, HistogramTally, Tally
 from streams.wall_clock import WallClock, monotonic
@@ -109,7 +109,7 @@ class Metrics:
             self._dead.labels(reason)
         if data_dir is not None:
             made("gridclock_state_bytes").set_function(partial(_size_of, data_dir))
-        ProcessCollector(registry=registry)
+        ProcessMetrics(registry=registry)
         registry.register(_Lags(clock, partitions))
         registry.register(_Running(clock, partitions, self))
         self._fallbacks = _Fallbacks()

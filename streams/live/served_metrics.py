@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.process_collector import ProcessCollector
 
 from streams.live.metric_table import Metric
 from streams.live.metrics_server import Health, MetricsServer
+from streams.live.process_metrics import ProcessMetrics
 
 
 class ServedMetrics:
@@ -21,7 +21,7 @@ class ServedMetrics:
 
     def __init__(self, table: Mapping[str, Metric], prefix: str, health: Health | None = None) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        ProcessMetrics(registry=self.registry)
         self.health = health or Health()
         self._table = table
         self._prefix = prefix
