@@ -289,6 +289,17 @@ def partition_counts(admin: Any, names: Sequence[str]) -> dict[str, int]:
     return _counts(_metadata(admin, names)) if names else {}
 
 
+def copies_of(admin: Any, names: Sequence[str]) -> tuple[dict[str, int], int]:
+    """The fewest copies of a partition of each of the topics, which exist; and the number of brokers."""
+    metadata = _metadata(admin, names)
+    found = {
+        topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
+        for topic in metadata["topics"]
+        if topic["partitions"]
+    }
+    return found, len(metadata["brokers"])
+
+
 def partitions_of(bootstrap: str, topic: str, *, security: Mapping[str, Any] | None = None) -> int:
     """The topic's partition count; 0 where it does not exist. The request does not create it."""
     with connected(KafkaAdminClient, bootstrap, security or {}) as admin:

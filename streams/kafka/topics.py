@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
-from streams.kafka.admin import TopicSpec, connected, counted, partition_counts, partitions_of
+from streams.kafka.admin import TopicSpec, connected, copies_of, counted, partition_counts, partitions_of
 from streams.settings import TOPIC_PATTERN, Settings
 
 DAY_S: Final = 86_400
@@ -92,6 +92,7 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
         counts = partition_counts(admin, [spec.name for spec in specs])
         present = [spec for spec in specs if spec.name in counts]
         configs = _configs(admin, [spec.name for spec in present])
+        copies, brokers = copies_of(admin, [spec.name for spec in present])
     found = [
         f"topic {spec.name}: missing; gridclock topics create makes it with {spec.partitions} partitions"
         for spec in counted(specs, counts)
@@ -104,6 +105,14 @@ def differences(settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
         if spec.name not in configs
     ]
     found += wrong_settings(settings, present, configs)
+    wanted = settings.replication or min(3, brokers)
+    found += [
+        f"topic {name}: {count} {'copy' if count == 1 else 'copies'}, and {wanted} are wanted: what it holds is lost "
+        "with its brokers; kafka-reassign-partitions.sh makes more, or delete it while nothing is in it and create it "
+        "again"
+        for name, count in copies.items()
+        if count < wanted
+    ]
     log, state = settings.log_topic, settings.changelog_topic
     if log in counts and state in counts and counts[log] != counts[state]:
         found.append(

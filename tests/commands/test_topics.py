@@ -172,3 +172,16 @@ def test_another_count_than_the_one_that_is_asked_for_is_named(
     assert run(["topics", "check", *where, "--partitions", "3"]) == 1
     assert f"topic {prefix}.log: 8 partitions, and 3 are wanted" in capfd.readouterr().out
     assert run(["topics", "create", *where, "--partitions", "3"]) == 1
+
+
+def test_fewer_copies_than_are_asked_for_are_named(
+    kafka: Broker, where: list[str], prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Topics that a broker made by its own default have one: one broker less, and the state is gone."""
+    assert run(["topics", "create", *where, "--replication", "1"]) == 0
+    assert run(["topics", "check", *where, "--replication", "1"]) == 0
+    capfd.readouterr()
+    assert run(["topics", "check", *where, "--replication", "3"]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert f"topic {prefix}.log: 1 copy, and 3 are wanted: what it holds is lost with its brokers" in "".join(lines)
