@@ -13,7 +13,7 @@ import click
 
 from streams.commands.common import DONE, broker_options, log_outages, need_broker
 from streams.kafka.acls import permissions_of
-from streams.kafka.topics import check_present
+from streams.kafka.topics import check_present, check_unmapped
 from streams.log_lines import start_logging
 from streams.operations.feeder import feed as send_in_time
 from streams.settings import load_settings
@@ -45,6 +45,7 @@ def feed(orders_per_day: int, days: int, seed: int, **given: Any) -> int:
       gridclock feed --bootstrap 127.0.0.1:9092 --name trial
     """
     settings = load_settings(**given)
+    check_unmapped(settings, settings.source_topics[0], " as the first of GRIDCLOCK_SOURCES")
     need_broker(settings, permissions_of("send", settings))
     check_present(settings, settings.source_topics[:1])
     start_logging(settings.log_level)

@@ -38,7 +38,7 @@ from streams.errors import BrokerError, InputError
 from streams.files import STANDARD
 from streams.kafka.acls import writing
 from streams.kafka.threaded_producer import ThreadedProducer
-from streams.kafka.topics import check_present, check_target
+from streams.kafka.topics import check_present, check_target, check_unmapped
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Source
 from streams.replay.sources.json_rows import lines_or_elements
@@ -89,6 +89,8 @@ def send(events: tuple[str, ...], topic: str | None, timestamps: str, quiet: boo
     settings = load_settings(**given)
     target, is_recorded = topic or settings.source_topics[0], timestamps == "recorded"
     check_target(settings, target)
+    if maps or topic is None:
+        check_unmapped(settings, target, " by --topic" if maps else " by --topic, or this one if these are its rows")
     tally = InputCounts()
     if not maps:
         sent = send_files(settings, events, target, tally, recorded=is_recorded, quiet=quiet)

@@ -59,6 +59,18 @@ def check_target(settings: Settings, topic: str) -> None:
         )
 
 
+def check_unmapped(settings: Settings, topic: str, remedy: str = "") -> None:
+    """Refuse a topic that workers read through a mapping: there an event would be taken for a row.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if topic in settings.source_mappings:
+        raise ConfigError(
+            f"{topic} is read through a mapping, and these are events: name another source{remedy}", key="topic"
+        )
+
+
 def check_present(settings: Settings, topics: Iterable[str]) -> None:
     """Refuse topics that do not exist: brokers may make one for a misspelled name, and nobody reads it.
 

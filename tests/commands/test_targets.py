@@ -41,6 +41,23 @@ def test_a_topic_of_the_installation_gets_no_events(
         assert why in error
 
 
+def test_events_are_not_sent_among_the_rows_of_a_mapped_topic(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers took them for rows: refused, or passed over without a word, and the command said that all was sent."""
+    events, mapping = tmp_path / "events.jsonl", tmp_path / "map.yaml"
+    events.write_text(json.dumps(EVENT) + "\n", "utf-8")
+    mapping.write_text("unread here", "utf-8")
+    monkeypatch.setenv("GRIDCLOCK_SOURCES", f"rows={mapping}")
+    where = ("--name", "city", "--bootstrap", "127.0.0.1:9")
+    made = ("send", str(events), "--map", str(mapping), "--topic", "rows")
+    for command in (("send", str(events)), made, ("feed",)):
+        assert run([*command, *where]) == 2
+        assert "rows is read through a mapping, and these are events: name another" in capfd.readouterr().err
+    assert run(["send", str(events), "--topic", "rows", *where]) == 2
+    assert "mapping" not in capfd.readouterr().err  # rows may be sent there as they are
+
+
 @pytest.mark.broker
 def test_a_letter_is_not_sent_to_a_topic_that_is_not_there(
     kafka: Broker, prefix: str, capfd: pytest.CaptureFixture[str]
