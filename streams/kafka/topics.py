@@ -166,7 +166,7 @@ def message_limits(specs: Sequence[TopicSpec], configs: Configs) -> dict[str, in
     found = {spec.name: (spec.max_message_bytes or DEFAULT_LIMIT) - OVERHEAD for spec in specs}
     for name, config in configs.items():
         if name in found and (limit := config.get("max.message.bytes")) is not None:
-            found[name] = int(limit) - OVERHEAD
+            found[name] = max(0, int(limit) - OVERHEAD)
     return found
 
 

@@ -58,7 +58,10 @@ class TooLargeError(Exception):
     """A message about a subject exceeds its topic's limit; the text contains no data."""
 
     def __init__(self, what: str, size: int, topic: str, limit: int) -> None:
-        super().__init__(f"{what} has {size:,} bytes, and topic {topic} takes {limit:,} (max.message.bytes)")
+        super().__init__(
+            f"{what} has {size:,} bytes, and topic {topic} takes {limit:,} (max.message.bytes): raise that and restart "
+            "the workers"
+        )
 
 
 def is_fault(error: Exception) -> bool:

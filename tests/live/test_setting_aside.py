@@ -12,6 +12,7 @@ import pytest
 
 from streams.core.alerts import Alert, Subject
 from streams.errors import InputError
+from streams.kafka.topics import message_limits, topics_of
 from streams.live.applied import Applied
 from streams.live.clock_partition import ClockPartition, RestoreError, position_key, subject_key
 from streams.live.quarantine import TooLargeError, is_fault, letter_of_held
@@ -20,6 +21,7 @@ from streams.live.worker_parts import Output
 from streams.operations.dead_letters import EditedLetter, Letters
 from streams.operations.releasing import entries_of, held_of
 from streams.replay.log_replay import LogReplay
+from streams.settings import load_settings
 from streams.wire.decoder import event_of, wire_fields
 from streams.wire.state_rows import (
     CONTROL_KEY,
@@ -423,3 +425,11 @@ def test_a_record_that_kills_while_it_is_read_is_passed_over(monkeypatch: pytest
     work.run_killed()
     assert work.told("WO2") == [("fee-5-minutes", "breach")]
     assert work.deaths == 3  # the first one was not written down
+
+
+def test_what_is_too_large_for_a_topic_says_what_to_do_before_it_is_brought_back() -> None:
+    """A worker knows the limit of its start: brought back without a restart it failed again, with the same words."""
+    (spec,) = [one for one in topics_of(load_settings(bootstrap="x:1")) if one.name == "gridclock.alerts"]
+    limit = message_limits([spec], {spec.name: {"max.message.bytes": "900"}})[spec.name]
+    said = str(TooLargeError("an alert", 1_348, spec.name, limit))
+    assert said.endswith("gridclock.alerts takes 0 (max.message.bytes): raise that and restart the workers")
