@@ -19,10 +19,13 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from msgspec.structs import replace as structs_replace
+
 from streams.core.alerts import Alert, Subject, order_of
 from streams.core.case_changes import CaseChange, CaseTracker
 from streams.core.driver import Driver, Entry, Step
 from streams.core.outcome_counts import ClocksAt, OutcomeCounts
+from streams.core.records import Snapshot
 from streams.core.rulebook import Rulebook
 from streams.core.separable_engine import SeparableEngine
 from streams.core.watermark import SourceWatermarks, is_due
@@ -233,7 +236,8 @@ class ClockPartition:
                     if standing is None and not rules_changed:
                         self._judged_otherwise.append(subject)
                     try:
-                        self.engine.restore(snapshot_from_bytes(subject, value))
+                        snapshot = snapshot_from_bytes(subject, value)
+                        self.engine.restore(snapshot if standing is not None else self._still_to_judge(snapshot))
                     except Exception as error:
                         if isinstance(error, StateError) and not isinstance(error, DamagedError):
                             raise
@@ -242,6 +246,13 @@ class ClockPartition:
                     self.engine.restore_asleep(subject, standing, partial(snapshot_from_bytes, subject, value))
         if errors:
             raise RestoreError(errors)
+
+    def _still_to_judge(self, snapshot: Snapshot) -> Snapshot:
+        """One judged by other rules, as if decided now: what is open by those must outlive a change that is taken back.
+
+        Otherwise the first watermark would drop an old subject in which only the other rules have an open case.
+        """
+        return structs_replace(snapshot, decided_at=max(snapshot.decided_at, self.engine.watermark))
 
     def set_aside(self, subject: Subject, since: int, reason: str) -> None:
         """From that offset on, the next to be applied, hold all entries of a subject and leave its row unchanged."""

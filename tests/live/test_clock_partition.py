@@ -16,6 +16,7 @@ from streams.core.driver import Entry
 from streams.core.rulebook import Rulebook
 from streams.engine import native_module
 from streams.engine.clocks import NativeClocks
+from streams.live import clock_partition
 from streams.live.applied import Row
 from streams.live.clock_partition import JUDGED_AT_ONCE, ClockPartition, position_key
 from streams.wire.state_rows import LogRecord, StateError, entry_to_bytes, record_from_bytes, record_to_bytes
@@ -470,3 +471,40 @@ def test_a_restart_under_changed_rules_takes_back_what_no_longer_holds_and_repea
         once_more = again.apply(record("", 8), 2)
         assert once_more is not None
         assert once_more.alerts == []
+
+
+@pytest.mark.parametrize("natively", [False, True])
+def test_a_case_outlives_rules_without_it_that_are_taken_back(natively: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clocks stand still for longer than subjects are kept; the other rules know neither."""
+    module = native_module()
+    if natively and module is None:
+        pytest.skip("the native engine is not built")
+    monkeypatch.setattr(clock_partition, "JUDGED_AT_ONCE", 1)
+    other = shipped("repair-arrival").rulebook
+    world = World(fresh)
+    steps = [
+        (TIGHT, PAUSED, 1),
+        (TIGHT, "", 100),
+        *[(other, "", at) for at in (101, 102, 103)],
+        (TIGHT, "a3 2026-03-02T10:44 counter.resumed WO1\nb3 2026-03-02T10:44 counter.resumed WO2", 104),
+        (TIGHT, "", 120),
+    ]
+    for offset, (rulebook, story, at) in enumerate(steps):
+        clocks = NativeClocks(module, rulebook, shipped().catalogue) if natively and module is not None else None
+        partition = ClockPartition(3, rulebook, keep_for=30 * MINUTE, native=clocks)
+        partition.read_rows_by(world.table.get)
+        partition.restore(world.table.get(position_key(3)), world.table.items())
+        applied = partition.apply(record(story, at), offset)
+        assert applied is not None
+        world.alerts += applied.alerts
+        world.keep(applied.rows)
+    told = [(alert.subject[1], alert.kind) for alert in world.alerts if alert.kind != "warning"]
+    assert sorted(told) == [("WO1", "breach"), ("WO2", "breach")]
+
+
+PAUSED = """
+    a1 2026-03-02T09:00 counter.service_started WO1 business=fee
+    a2 2026-03-02T09:01 counter.interrupted WO1 reason=system_failure
+    b1 2026-03-02T09:00 counter.service_started WO2 business=fee
+    b2 2026-03-02T09:01 counter.interrupted WO2 reason=system_failure
+"""
