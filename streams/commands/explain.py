@@ -25,6 +25,7 @@ from streams.commands.inputs import (
     closing_sources,
     load_mappings,
     mapping_options,
+    note_removed,
     print_refused,
     print_unseen,
     sources_of,
@@ -102,6 +103,8 @@ def explain(options: _Options) -> int:
     mappings = load_mappings(options.mappings, loaded.catalogue, options.sheet)
     sources = sources_of(options.names, options.topics, mappings, (options.bootstrap, options.since))
     note_future(options.until)
+    if options.topics:
+        note_removed(sources)
     with closing_sources(sources):
         search = _Search(loaded, sources, options.until)
         subjects = search.subjects_of(options.number)

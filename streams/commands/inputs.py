@@ -13,7 +13,7 @@ from schemas.events import EventCatalogue
 from streams.commands.common import DEAD_LETTERS, DONE, err, topic_sources
 from streams.core.event import Event
 from streams.errors import ConfigError, InputError
-from streams.log_lines import printable
+from streams.log_lines import announce, printable
 from streams.replay.input_counts import InputCounts
 from streams.replay.sources import Record, Source, event_of
 from streams.replay.sources.catalog import CatalogTable
@@ -140,6 +140,22 @@ def sources_of(
         close_sources(sources)
         raise
     return sources
+
+
+def note_removed(sources: Sequence[Source]) -> None:
+    """A note on standard error for each partition of a topic of which retention has removed the beginning.
+
+    A notice that was there is missing for its act, which the workers have judged with it.
+    """
+    from streams.replay.sources.topics import TopicSlice  # kafka-python takes a third of a second
+
+    for source in sources:
+        if isinstance(source, TopicSlice) and source.removed:
+            announce(
+                f"note: {source.name}: offsets 0 to {source.first - 1} were removed by the topic's retention: what "
+                "rests on them is judged without them, falsely or not at all; add files that have them, or see "
+                "gridclock replay --log"
+            )
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from streams.commands.inputs import (
     code_for,
     load_mappings,
     mapping_options,
+    note_removed,
     print_letter,
     print_unseen,
     refusal_options,
@@ -204,6 +205,8 @@ def replay(options: _Options) -> int:
         return _replay_log(loaded, settings, options.alerts)
     note_future(options.until, options.as_of)
     run = _Run(options, loaded, _rival(options))
+    if options.topics:
+        note_removed(run.sources)
     with closing(run.replay), rare_collections(), ExitStack() as files:
         files.callback(close_sources, run.sources)
         run.read(files)

@@ -142,6 +142,30 @@ def test_an_empty_range_is_no_error(gridclock: Runner, kafka: Broker, prefix: st
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
+def test_what_retention_has_removed_of_a_topic_is_told(gridclock: Runner, kafka: Broker, prefix: str) -> None:
+    """A notice that is gone makes its act a violation, which it was not for the workers."""
+    if kafka.kind == "embedded":
+        pytest.skip("the embedded broker removes nothing")
+    topic = f"{prefix}a"
+    story = """
+        e1 2026-03-01T09:00 survey.appointed WO1 recorded=2026-03-01T09:00
+        e2 2026-03-02T09:00 survey.performed WO1 recorded=2026-03-02T09:00
+    """
+    sent(kafka, topic, [json.dumps(event) for event in wire(story)], 1)
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.delete_records({TopicPartition(topic, 0): 1})
+    admin.close()
+    where = ("--topic", topic, "--bootstrap", kafka.bootstrap)
+    note = f"gridclock: note: {topic}/0: offsets 0 to 0 were removed by the topic's retention: what rests on them"
+    for command in (("replay", "--quiet"), ("explain", "WO1"), ("replay", "--quiet", "--from", "2026-02-01T00:00:00Z")):
+        ran = gridclock(*command, *where)
+        assert ran.code == 0
+        assert ran.err.startswith(note)
+        assert ran.err.count("\n") == 1
+    ran = gridclock("replay", "--quiet", *where, "--from", "2031-01-01T00:00:00Z")
+    assert (ran.code, ran.err) == (0, "")
+
+
 def test_a_topic_that_is_not_there_is_named(gridclock: Runner, kafka: Broker, prefix: str) -> None:
     ran = gridclock("replay", "--topic", f"{prefix}none", "--bootstrap", kafka.bootstrap)
     assert ran.code == 2

@@ -42,11 +42,16 @@ def _consumer(settings: Settings) -> AbstractContextManager[Any]:
 
 
 class TopicSlice:
-    """Offsets ``first`` (inclusive) to ``last`` (exclusive) of one partition; positions are offsets."""
+    """Offsets ``first`` (inclusive) to ``last`` (exclusive) of one partition; positions are offsets.
+
+    ``removed``: whether those before ``first`` were removed by the topic's retention, and not left out by request.
+    """
 
     size = None
 
-    def __init__(self, settings: Settings, topic: str, partition: int, first: int, last: int) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, partition: int, first: int, last: int, *, removed: bool = False
+    ) -> None:
         self.name = f"{topic}/{partition}"
         self.topic = topic
         self.mapping: MappingFile | None = None
@@ -56,6 +61,7 @@ class TopicSlice:
         self._tp = TopicPartition(topic, partition)
         self.first = first
         self.last = last
+        self.removed = removed
 
     def records(self) -> Iterator[Record]:
         """See ``Source``; a record's arrival time is from its timestamp, as for a worker (``arrival_of``).
@@ -109,11 +115,14 @@ def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = 
             if not numbers:
                 raise BrokerError(f"{settings.bootstrap}: no topic {topic}")
             parts = [TopicPartition(topic, number) for number in sorted(numbers)]
-            first = consumer.beginning_offsets(parts)
+            first = beginning = consumer.beginning_offsets(parts)
             last = consumer.end_offsets(parts)
             if since is not None:
                 first = {**last, **_offsets(consumer, parts, -(-since // 1000))}
-            found += [TopicSlice(settings, topic, tp.partition, first[tp], last[tp]) for tp in parts]
+            found += [
+                TopicSlice(settings, topic, tp.partition, at, last[tp], removed=at == beginning[tp] != 0)
+                for tp, at in first.items()
+            ]
     return found
 
 
