@@ -439,12 +439,14 @@ def _spark_replay(options: _Options, form: OutputForm, settings: Settings) -> Sp
 
 def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None) -> int:
     """The alerts of a live worker's log, by partition, in the order in which its clocks reported them."""
+    from streams.live.clock_partition import CASES_MARK
     from streams.operations.installation import rulebooks_of  # kafka-python takes a third of a second
     from streams.replay.log_replay import replay_log
 
     need_broker(settings, replaying_log(settings))
     own = loaded.rulebook.fingerprint
-    if others := sorted(rulebooks_of(settings) - {own}):
+    found = rulebooks_of(settings)
+    if others := sorted({one.removesuffix(CASES_MARK) for one in found} - {own}):
         announce(
             f"note: the workers judge by the rulebook {', '.join(others)}, and this is {own}: the alerts differ from "
             "those that were sent; give the workers' --rules and --only"
@@ -470,6 +472,7 @@ def _replay_log(loaded: LoadedRulebook, settings: Settings, alerts: Path | None)
             settings.log_topic,
             loaded.rulebook,
             keep_for=settings.keep_for,
+            tracks_cases=any(one.endswith(CASES_MARK) for one in found),
             security=security,
             on_removed=on_removed,
         ):

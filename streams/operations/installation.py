@@ -26,7 +26,7 @@ from schemas.limits import DAY
 from streams.errors import BrokerError
 from streams.kafka.admin import READING, connected, partitions_of
 from streams.kafka.connection import clock_of
-from streams.live.clock_partition import CASES_MARK, position_key
+from streams.live.clock_partition import position_key
 from streams.live.incomplete import MOST_LETTERS, Incompleteness, RecentLetters, incompleteness
 from streams.live.source_positions import Loss, losses_of, name_of
 from streams.settings import Settings
@@ -209,8 +209,8 @@ def position_of(settings: Settings, partition: int) -> Position | None:
 def rulebooks_of(settings: Settings) -> frozenset[str]:
     """The fingerprints of the rulebooks by which the partitions are judged; empty where nothing says so.
 
-    That is where there is no state, no right to read it, or another version wrote it. Whether cases are written is
-    left out of them.
+    That is where there is no state, no right to read it, or another version wrote it. One ends with ``CASES_MARK``
+    where cases are written.
     """
     topic, security = settings.changelog_topic, settings.security()
     options = {**security, **READING, "enable_auto_commit": False, "max_partition_fetch_bytes": 8 * 1024 * 1024}
@@ -220,7 +220,7 @@ def rulebooks_of(settings: Settings) -> frozenset[str]:
             found = _positions(consumer, parts, consumer.beginning_offsets(parts), consumer.end_offsets(parts))
     except (StateError, BrokerError):
         return frozenset()
-    return frozenset(one.rulebook.removesuffix(CASES_MARK) for one in found.values() if one.rulebook is not None)
+    return frozenset(one.rulebook for one in found.values() if one.rulebook is not None)
 
 
 def _parts(topic: str, counts: Mapping[str, int]) -> list[TopicPartition]:

@@ -72,15 +72,16 @@ def read_topic(
 class LogReplay:
     """Feeds records of the log to its own engines, one per partition.
 
-    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is dropped. The control
-    record of a subject set aside is later in the log than the record it applies to: so control records must be given to
-    ``expect`` first.
+    ``keep_for`` (microseconds) must be the workers' own, because it decides when a subject is dropped; so must
+    ``tracks_cases``, because a subject whose cases are written is decided more often, and kept from then on. The
+    control record of a subject set aside is later in the log than the record it applies to: so control records must be
+    given to ``expect`` first.
     """
 
-    def __init__(self, rulebook: Rulebook, *, keep_for: int | None) -> None:
+    def __init__(self, rulebook: Rulebook, *, keep_for: int | None, tracks_cases: bool = False) -> None:
         self.partitions: dict[int, ClockPartition] = {}
         self._engine_of: Callable[[int], ClockPartition] = lambda number: ClockPartition(
-            number, rulebook, keep_for=keep_for, prunes=False
+            number, rulebook, keep_for=keep_for, tracks_cases=tracks_cases, prunes=False
         )
         self._aside: dict[tuple[int, int], dict[Subject, str]] = {}
         self._skipped: dict[tuple[int, int], LogRecord] = {}
@@ -128,6 +129,7 @@ def replay_log(
     rulebook: Rulebook,
     *,
     keep_for: int | None,
+    tracks_cases: bool = False,
     security: Mapping[str, Any] | None = None,
     on_removed: OnRemoved = _ignored,
 ) -> Iterator[Alert]:
@@ -139,7 +141,7 @@ def replay_log(
         BrokerError: where the broker cannot be read, or there is no such topic.
         StateError: where a newer version wrote the log.
     """
-    replay = LogReplay(rulebook, keep_for=keep_for)
+    replay = LogReplay(rulebook, keep_for=keep_for, tracks_cases=tracks_cases)
     for partition, _, value in read_topic(bootstrap, topic, security=security, key=CONTROL_KEY):
         replay.expect(partition, value)
     for partition, offset, value in read_topic(bootstrap, topic, security=security, on_removed=on_removed):
