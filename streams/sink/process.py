@@ -155,6 +155,7 @@ class _Reader:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=8 * 1024 * 1024,
+            metadata_max_age_ms=int(_PARTITIONS_SECONDS * 1000),
             **READING,
         )
 
