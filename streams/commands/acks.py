@@ -13,6 +13,7 @@ from streams.commands.alerts import read_records
 from streams.commands.common import DONE, broker_options, err, need_broker
 from streams.kafka.acls import permissions_of
 from streams.log_lines import printable
+from streams.operations.dead_letters import OF_A_NEWER_VERSION
 from streams.settings import load_settings
 
 _WORDS = {
@@ -41,7 +42,7 @@ def acks(alert_id: str | None, follow: bool, as_json: bool, **given: Any) -> int
         try:
             made = Acknowledgement.model_validate_json(value)
         except ValidationError:
-            err.print(f"{place} is not an acknowledgement", soft_wrap=True)
+            err.print(f"{place} is not an acknowledgement, or {OF_A_NEWER_VERSION}", soft_wrap=True)
             continue
         if alert_id is not None and made.alert_id != alert_id:
             continue

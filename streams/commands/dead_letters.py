@@ -32,6 +32,7 @@ from streams.kafka.acls import reading, releasing, writing
 from streams.kafka.topics import check_present, check_target
 from streams.log_lines import printable
 from streams.operations.dead_letters import (
+    OF_A_NEWER_VERSION,
     EditedLetter,
     Letters,
     Retry,
@@ -51,6 +52,9 @@ from streams.settings import Settings, load_settings
 from streams.wall_clock import WallClock
 from streams.wire.decoder import Decoder
 from streams.wire.state_rows import StateError
+
+_NAMED = 20
+"""Most records that are named one by one."""
 
 _ROW = (
     "the letter holds a row of {}, which is read through a mapping: let its producer send it again, or write the event "
@@ -94,8 +98,10 @@ def _read(settings: Settings, files: Sequence[str]) -> Letters:
         return letters_in_files(files)
     need_broker(settings, reading(settings.dead_letters_topic))
     found = letters_on_topic(settings.kafka_python(), settings.dead_letters_topic)
-    if found.unreadable:
-        click.echo(f"gridclock: {found.unreadable} records on the topic are not dead letters", err=True)
+    for place in found.unreadable[:_NAMED]:
+        click.echo(f"gridclock: {place}: left out: it is no dead letter, or {OF_A_NEWER_VERSION}", err=True)
+    if len(found.unreadable) > _NAMED:
+        click.echo(f"gridclock: {len(found.unreadable) - _NAMED:,} more such records left out", err=True)
     return found
 
 
@@ -240,7 +246,8 @@ def retry(options: _RetryOptions) -> int:
     Each is decoded first, as by the worker; letters that would be refused again, or were kept only in part, are
     reported and not sent. A letter is sent once, unless --again. A letter of a subject that is set aside releases the
     subject, with all its held entries; an event edited to null is left out. Letters of files are written to --to or
-    standard output as lines of events. Exits 0 when all were sent; 3 when some were not.
+    standard output as lines of events. Exits 0 when all were sent; 3 when some were not, or
+    --all found records on the topic that this version cannot read.
 
     \b
     Example:
@@ -281,7 +288,7 @@ def retry(options: _RetryOptions) -> int:
         back, failed = _bring_back(settings, held, letters)
         sent, refused = sent + back, refused + failed
     click.echo(f"gridclock: {sent:,} sent again, {left:,} sent before, {refused:,} refused", err=True)
-    return DEAD_LETTERS if refused else DONE
+    return DEAD_LETTERS if refused or (options.every and letters.unreadable) else DONE
 
 
 def _check_use(options: _RetryOptions) -> None:

@@ -31,6 +31,9 @@ RETRY_OF: Final = "gridclock-retry-of"
 RETRIED_TO: Final = "gridclock-retried-to"
 """Header of the mark on the dead-letter topic: the topic, partition and offset that it went to."""
 
+OF_A_NEWER_VERSION: Final = "one of a newer version of gridclock: read it with that version"
+"""What else a record may be that this version cannot read, and the remedy."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
@@ -54,15 +57,16 @@ class Letters:
 
     def __init__(self) -> None:
         self.by_id: dict[str, StoredLetter] = {}
-        self.unreadable = 0
+        self.unreadable: list[str] = []
+        """Places of the records that are no letters for this version."""
 
-    def add(self, raw: bytes, at: int | None) -> None:
-        """Add a letter, given as its bytes."""
+    def add(self, raw: bytes, at: int | None, place: str) -> None:
+        """Add a letter, given as its bytes and the place that it was read from."""
         try:
             letter = DeadLetter.model_validate_json(raw)
             letter.original()
         except ValueError:  # from pydantic or base64
-            self.unreadable += 1
+            self.unreadable.append(place)
             return
         known = self.by_id.get(letter.id)
         self.by_id[letter.id] = StoredLetter(letter, at, known.retried_to if known else ())
@@ -83,9 +87,9 @@ def letters_in_files(names: Sequence[str]) -> Letters:
     found = Letters()
     for name in names:
         for number, line in read_lines(name):
-            found.add(line, None)
+            found.add(line, None, f"{name}/{number}")
             if found.unreadable:
-                raise ConfigError("is not a dead letter", path=name, line=number)
+                raise ConfigError(f"is not a dead letter, or {OF_A_NEWER_VERSION}", path=name, line=number)
     return found
 
 
@@ -109,7 +113,7 @@ def letters_on_topic(options: dict[str, Any], topic: str) -> Letters:
 
 def _take(found: Letters, record: Any) -> None:
     if record.value is not None:
-        found.add(record.value, record.timestamp * 1000)
+        found.add(record.value, record.timestamp * 1000, f"{record.topic}/{record.partition}/{record.offset}")
         return
     to = dict(record.headers).get(RETRIED_TO, b"").decode("utf-8", "replace")
     if record.key is not None and to:

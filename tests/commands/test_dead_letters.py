@@ -8,11 +8,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from streams.cli import run
+from streams.operations.dead_letters import Letters, _take
 from tests.stories import wire
 
 Called = tuple[int, str, str]
@@ -196,3 +198,25 @@ def test_without_a_broker(call: Callable[..., Called], monkeypatch: pytest.Monke
     code, _, error = call("list")
     assert code == 2
     assert "no broker given" in error
+
+
+def test_records_of_a_newer_version_are_named(
+    call: Callable[..., Called], letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_topic(options: dict[str, Any], topic: str) -> Letters:
+        found = Letters()
+        for offset, line in enumerate(letters.read_bytes().splitlines()):
+            raw = line if offset else json.dumps({**json.loads(line), "reason": "of_tomorrow"}).encode()
+            _take(found, SimpleNamespace(topic=topic, partition=2, offset=offset, value=raw, timestamp=0))
+        return found
+
+    monkeypatch.setattr("streams.commands.dead_letters.letters_on_topic", on_topic)
+    monkeypatch.setattr("streams.commands.dead_letters.need_broker", lambda *_: None)
+    code, out, error = call("list")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert "gridclock.dead-letters/2/0: left out" in error
+    assert "newer version of gridclock: read it with that version" in error
+    code, _, error = call("retry", "--all", "--reason", "too_large")
+    assert code == 3
+    assert "gridclock.dead-letters/2/0: left out" in error

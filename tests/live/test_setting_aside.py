@@ -157,7 +157,7 @@ class Work:
             else:
                 self.rows[key] = value
         for one in applied.held:
-            self.letters.add(letter_of_held(one, "log/0").model_dump_json().encode(), None)
+            self.letters.add(letter_of_held(one, "log/0").model_dump_json().encode(), None, "letters/0/0")
 
     def release(self, edited: dict[str, EditedLetter] | None = None) -> Work:
         held = held_of(self.letters, POISON)

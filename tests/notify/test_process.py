@@ -383,7 +383,10 @@ def test_what_is_no_alert_and_no_acknowledgement_is_named_and_passed_over(
     assert run(["acks", *common]) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 1
-    assert said.err.splitlines() == [f"{name}.acks/0/{offset} is not an acknowledgement" for offset in (0, 1, 2, 3, 5)]
+    newer = "or one of a newer version of gridclock: read it with that version"
+    assert said.err.splitlines() == [
+        f"{name}.acks/0/{offset} is not an acknowledgement, {newer}" for offset in (0, 1, 2, 3, 5)
+    ]
 
 
 @pytest.mark.parametrize("more", [(), ("--annotate", "--note", "rang them")], ids=["acknowledge", "annotate"])
