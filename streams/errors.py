@@ -81,6 +81,8 @@ class InvariantError(GridclockError):
 
 def plain_message(item: Mapping[str, Any]) -> str:
     """The message of one of pydantic's errors, without what it puts before that of a ``ValueError``."""
+    if item["type"] == "invalid_key":
+        return "a key here is no text for YAML, which reads on, yes, no and numbers otherwise: correct it, or quote it"
     return str(item["msg"]).removeprefix("Value error, ").replace("a valid tuple", "a list")
 
 

@@ -161,7 +161,8 @@ def test_a_process_that_finds_no_brokers_ends_and_does_not_say_that_it_waits(
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "waits" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"gridclock: 127.0.0.1:{nobody}: NoBrokersAvailable")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"gridclock: 127.0.0.1:{nobody}: NoBrokersAvailable: no broker answers there: start them")
 
 
 def test_a_broker_that_is_started_again_at_once_is_no_outage(brokers: Brokers) -> None:

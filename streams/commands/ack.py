@@ -17,6 +17,7 @@ from streams.commands.common import DONE, broker_options, need_broker
 from streams.core.instants import moment_of
 from streams.errors import BrokerError, ConfigError, plain_message
 from streams.kafka.acls import permissions_of, writing
+from streams.kafka.admin import meaning_of
 from streams.kafka.connection import clock_of
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.settings import Settings, load_settings
@@ -174,4 +175,4 @@ def write_acknowledgement(settings: Settings, made: Acknowledgement) -> None:
         finally:
             producer.close(timeout=30)
     except KafkaError as error:
-        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+        raise BrokerError(f"{settings.bootstrap}: {meaning_of(error)}") from error

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-import urllib.error
-import urllib.request
-from http.client import HTTPException
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import click
 
 from streams.commands.common import DONE
+from streams.errors import BrokerError
 from streams.log_lines import printable
 from streams.loopback import in_url
+from streams.operations.asking import ask
 from streams.settings import load_settings
 
 UNHEALTHY: Final = 1
 MOST_SHOWN: Final = 4096
-"""Most bytes of an answer that are shown."""
+"""Most characters of an answer that are shown."""
 
 
 @click.command(short_help="Check that a worker is alive.")
@@ -37,31 +35,15 @@ def health(ready: bool, timeout: float, **given: Any) -> int:
     settings = load_settings(**given)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.metrics_host, settings.metrics_host)
     url = f"http://{in_url(host)}:{settings.metrics_port}/{'readyz' if ready else 'healthz'}"
-    answer: list[tuple[bool, str]] = []
-    # In a thread: the time-out of a socket is for each piece of an answer, ``timeout`` for the whole of it.
-    asking = threading.Thread(target=lambda: answer.append(_ask(url, timeout)), daemon=True)
-    asking.start()
-    asking.join(timeout)
-    is_well, said = answer[0] if answer else (False, f"no answer from {url}: none in {timeout:g} s")
+    try:
+        status, text = ask(url, timeout)
+        is_well = status < 300
+        said = _shown(text) or ("" if is_well else f"{url} answers HTTP {status}")
+    except BrokerError as error:
+        is_well, said = False, str(error)
     click.echo(said if is_well else f"gridclock: {said}", err=not is_well)
     return DONE if is_well else UNHEALTHY
 
 
-def _ask(url: str, timeout: float) -> tuple[bool, str]:
-    """Whether the answer is yes, and what it says or why there is none."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
-    try:
-        with opener.open(url, timeout=timeout) as answer:
-            return True, _text(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return False, _text(error) or f"{url} answers HTTP {error.code}"
-    except OSError as error:
-        return False, f"no answer from {url}: {getattr(error, 'reason', error)}"
-    except (HTTPException, ValueError) as error:  # another program listens there, or the host is none
-        return False, f"no answer from {url}: {type(error).__name__}: {str(error).strip()}"
-
-
-def _text(answer: IO[bytes]) -> str:
-    lines = answer.read(MOST_SHOWN).decode(errors="replace").strip().splitlines()
-    return "\n".join(map(printable, lines))
+def _shown(text: str) -> str:
+    return "\n".join(map(printable, text[:MOST_SHOWN].strip().splitlines()))

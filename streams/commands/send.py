@@ -37,6 +37,7 @@ from streams.core.instants import format_us, instant_us
 from streams.errors import BrokerError, InputError
 from streams.files import STANDARD
 from streams.kafka.acls import writing
+from streams.kafka.admin import meaning_of
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import check_present, check_target, check_unmapped
 from streams.replay.input_counts import InputCounts
@@ -171,7 +172,7 @@ def _send(settings: Settings, lines: Iterable[bytes], topic: str, *, recorded: b
         finally:
             producer.close(timeout=30)
     except KafkaError as error:
-        raise BrokerError(f"{settings.bootstrap}: {error}") from error
+        raise BrokerError(f"{settings.bootstrap}: {meaning_of(error)}") from error
     if failed:
         raise BrokerError(f"{settings.bootstrap}: {_refusal(failed, latest if recorded else None)}")
     return count

@@ -163,7 +163,7 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
                     inner.pop().close()
         yield client
     except KafkaError as error:
-        raise BrokerError(f"{bootstrap}: {_named(error)}") from error
+        raise BrokerError(f"{bootstrap}: {meaning_of(error)}") from error
     except ssl.SSLError as error:  # kafka-python does not wrap this error where a broker refuses our certificate
         raise BrokerError(f"{bootstrap}: no TLS connection: {error.reason or error}") from error
     finally:
@@ -173,7 +173,7 @@ def connected(make: Callable[..., Any], bootstrap: str, security: Mapping[str, A
             logging.getLogger(name).removeFilter(_UNDECODABLE)
 
 
-def _named(error: KafkaError) -> str:
+def meaning_of(error: KafkaError) -> str:
     """The error's name and meaning, without the request and response in its text."""
     text = getattr(error, "description", None) or str(error)
     if isinstance(error, NoBrokersAvailable):
@@ -197,7 +197,7 @@ def _counts(metadata: Mapping[str, Any], *, led: bool = False) -> dict[str, int]
         if topic["error_code"] in (_UNKNOWN_TOPIC, _LEADER_NOT_AVAILABLE):
             continue
         if topic["error_code"]:
-            raise BrokerError(f"topic {topic['topic']}: {_named(for_code(topic['error_code'])())}")
+            raise BrokerError(f"topic {topic['topic']}: {meaning_of(for_code(topic['error_code'])())}")
         if not led or all(partition["leader"] >= 0 for partition in topic["partitions"]):
             found[topic["topic"]] = len(topic["partitions"])
     return found
@@ -265,9 +265,8 @@ def _create(admin: Any, spec: TopicSpec, copies: int) -> bool:
     except TopicAlreadyExistsError:
         return False
     except KafkaError as error:
-        raise BrokerError(
-            f"topic {spec.name} with {spec.partitions} partitions, {copies} copies, {spec.config()}: {_named(error)}"
-        ) from error
+        wanted = f"{spec.partitions} partitions, {copies} copies, {spec.config()}"
+        raise BrokerError(f"topic {spec.name} with {wanted}: {meaning_of(error)}") from error
     return True
 
 

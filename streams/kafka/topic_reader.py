@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streams.errors import BrokerError
-from streams.kafka.admin import READING
+from streams.kafka.admin import READING, meaning_of
 
 Reader = tuple[Any, list[TopicPartition]]
 """The consumer, at the beginning of every partition, and these partitions in order."""
@@ -39,7 +39,7 @@ def consumer_of(place: str, *, gapless: bool, **options: Any) -> Iterator[Any]:
             "verdicts; run it again, and keep the topic for longer (retention.ms)"
         ) from error
     except KafkaError as error:
-        raise BrokerError(f"{place}: {error}") from error
+        raise BrokerError(f"{place}: {meaning_of(error)}") from error
 
 
 @contextmanager

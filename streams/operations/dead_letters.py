@@ -21,6 +21,7 @@ from schemas.dead_letters import DeadLetter
 from streams.core.event import Event
 from streams.errors import BrokerError, ConfigError, InputError
 from streams.files import read_lines
+from streams.kafka.admin import meaning_of
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topic_reader import from_beginning
 from streams.wire.decoder import Decoder, decode_json, encode_json
@@ -197,7 +198,7 @@ class Retry:
         try:
             self._producer = ThreadedProducer(**options)
         except KafkaError as error:
-            raise BrokerError(str(error)) from error
+            raise BrokerError(meaning_of(error)) from error
 
     def send(self, edited: EditedLetter, event: Event, topic: str) -> str:
         """Send it, wait for the acknowledgement, mark it.
@@ -213,7 +214,7 @@ class Retry:
             to = f"{topic}/{sent.partition}/{sent.offset}"
             self._producer.send(self._topic, **retried_mark(edited.id, to)).get(timeout=30)
         except KafkaError as error:
-            raise BrokerError(f"{topic}: {edited.id}: {error}") from error
+            raise BrokerError(f"{topic}: {edited.id}: {meaning_of(error)}") from error
         return to
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from schemas.dead_letters import DeadLetter
 from streams.core.alerts import Subject
 from streams.core.driver import Entry
 from streams.errors import BrokerError, InputError
+from streams.kafka.admin import meaning_of
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.kafka.topics import MAX_REQUEST
 from streams.operations.dead_letters import EditedLetter, Letters, StoredLetter, retried_mark
@@ -77,7 +78,7 @@ class Releasing:
         try:
             self._producer = ThreadedProducer(**settings.kafka_python(), max_request_size=MAX_REQUEST)
         except KafkaError as error:
-            raise BrokerError(str(error)) from error
+            raise BrokerError(meaning_of(error)) from error
 
     def bring_back(self, subject: Subject, edited: Mapping[str, EditedLetter], read: Callable[[], Letters]) -> Released:
         """Release a subject; ``read`` reads the letters again.
@@ -144,7 +145,7 @@ class Releasing:
         try:
             offset: int = self._producer.send(topic, value, key=key, **options).get(timeout=30).offset
         except KafkaError as error:
-            raise BrokerError(f"{topic}: {error}") from error
+            raise BrokerError(f"{topic}: {meaning_of(error)}") from error
         return offset
 
     def _mark(self, letter_id: str, place: str) -> None:

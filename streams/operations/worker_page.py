@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections import defaultdict
-from http.client import HTTPException
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.errors import BrokerError
+from streams.operations.asking import ask
 from streams.operations.installation import Observation, Partition, Source
 
 _SECONDS: Final = 10.0
-_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without a proxy
-
-
-def _get(url: str) -> tuple[int, str]:
-    try:
-        with _OPENER.open(url, timeout=_SECONDS) as answer:
-            return answer.status, answer.read().decode(errors="replace")
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode(errors="replace")
-    except (OSError, ValueError, HTTPException) as error:
-        reason = str(getattr(error, "reason", error)).strip()
-        raise BrokerError(f"no answer from {url}: {reason}") from error
 
 
 def observe_worker(address: str, now: int, speed: float = 1) -> Observation:
@@ -39,11 +24,11 @@ def observe_worker(address: str, now: int, speed: float = 1) -> Observation:
         BrokerError: where it does not answer, or is not a worker's port.
     """
     url = f"http://{address}"
-    _, alive = _get(f"{url}/healthz")
-    status, ready = _get(f"{url}/readyz")
+    _, alive = ask(f"{url}/healthz", _SECONDS)
+    status, ready = ask(f"{url}/readyz", _SECONDS)
     values: dict[str, dict[str, float]] = defaultdict(dict)
     cases = 0.0
-    page = _get(f"{url}/metrics")[1]
+    page = ask(f"{url}/metrics", _SECONDS)[1]
     try:
         families = list(text_string_to_metric_families(page))
     except (ValueError, LookupError) as error:  # another program's page

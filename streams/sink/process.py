@@ -16,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.errors import BrokerError
-from streams.kafka.admin import READING
+from streams.kafka.admin import READING, meaning_of
 from streams.log_limits import Absence
 from streams.log_lines import printable
 from streams.settings import Settings
@@ -136,7 +136,7 @@ class Sink:
                         self._metrics.lag(reader.lag(Batch()))
                     store.settle()
         except KafkaError as error:
-            raise BrokerError(f"{self._settings.bootstrap}: {error}") from error
+            raise BrokerError(f"{self._settings.bootstrap}: {meaning_of(error)}") from error
         store.settle(is_end=True)
 
 

@@ -319,3 +319,11 @@ def test_a_description_survives_json() -> None:
     spec = CalendarSpec.model_validate({"holidays": ["2027-01-01", {"from": "2027-02-05", "to": "2027-02-12"}]})
     assert CalendarSpec.model_validate_json(spec.model_dump_json(by_alias=True)) == spec
     assert "anyOf" in json.dumps(CalendarSpec.model_json_schema())
+
+
+@pytest.mark.parametrize("key", ["on", "no", "2026"])
+def test_a_key_that_is_no_text_for_yaml_is_said_to_be_one(tmp_path: Path, key: str) -> None:
+    path = written(tmp_path, f"holidays:\n  - {key}: 2026-05-01\n")
+    with pytest.raises(ConfigError) as raised:
+        load_calendar_spec(path)
+    assert (raised.value.line, "on, yes, no and numbers" in str(raised.value)) == (2, True)
