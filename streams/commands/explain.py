@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ from streams.wire.time_line import KINDS_ZH, Moment, Reported, TimeLine, fields_
 
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _RELATED_SHOWN = 8
+_HASH = re.compile(r"[0-9a-f]{32}")
+"""The id of an alert or a case."""
 _COLOURS = {"met": "green", "running": "yellow", "cancelled": None}
 
 
@@ -111,9 +114,13 @@ def explain(options: _Options) -> int:
         if not subjects:
             searched = ", ".join((*options.names, *options.topics))
             searched += f"; this{search.refusals()}" if search.tally.total_dead_letters else ""
-            raise ConfigError(
-                f"no order, account, meter, batch, event, alert or case {options.number!r} in {searched}", key="ID"
-            )
+            message = f"no order, account, meter, batch, event, alert or case {options.number!r} in {searched}"
+            if _HASH.fullmatch(options.number):
+                message += (
+                    "; an alert that was withdrawn since, or sent under other rules, may be none of these events: give "
+                    "the number of its order, account or meter, or look in gridclock replay --log"
+                )
+            raise ConfigError(message, key="ID")
         history = search.history(subjects)
         if options.until is None:
             note_future_event(search.end, loaded.rulebook.calendar.zone)

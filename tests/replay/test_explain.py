@@ -129,6 +129,9 @@ def test_an_id_that_nothing_has_is_refused(gridclock: Runner, files: list[str]) 
     ran = gridclock("explain", "WO3", *files)
     assert (ran.code, ran.out) == (2, "")
     assert "no order, account, meter, batch, event, alert or case 'WO3' in" in ran.err
+    assert "replay --log" not in ran.err
+    ran = gridclock("explain", "0" * 32, *files)  # an alert that is sent and withdrawn is not in what these events give
+    assert (ran.code, "gridclock replay --log" in ran.err) == (2, True)
 
 
 def test_hostile_values_do_not_steer_the_terminal(gridclock: Runner, files: list[str]) -> None:
