@@ -15,6 +15,7 @@ import importlib
 import io
 import logging
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -22,7 +23,7 @@ from streams.commands.common import WRONG_USE, print_problems
 from streams.errors import ConfigError, GridclockError, InvariantError
 from streams.log_lines import announce, is_json
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EBADF}
 
 _COMMANDS = {
     "run": "Work live: events from Kafka, alerts to Kafka.",
@@ -91,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] in RELOADING:
         hold_reloads()
     imported()
+    if sys.stdout is None:  # closed, by ``>&-``
+        sys.stdout = _unwritable()
     if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal, or a file, that cannot show every character
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
@@ -123,11 +126,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _drop_output()  # the reader closed the pipe (head): not an error
         return 0
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _UNWRITABLE:
             raise
         announce(f"{error.filename or 'an output'}: cannot be written: {error.strerror}", level=logging.ERROR)
         _drop_output()
         return WRONG_USE
+
+
+def _unwritable() -> TextIO:
+    """In place of a closed standard output: writing fails as to a full disk, and no other file gets its number."""
+    return open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
 
 
 def _drop_output() -> None:

@@ -152,6 +152,17 @@ def test_a_full_disk_is_one_line() -> None:
     assert done.stderr.decode().splitlines() == ["gridclock: an output: cannot be written: No space left on device"]
 
 
+@pytest.mark.parametrize("arguments", [["rules", "list"], ["simulate", "--orders", "5", "--out", "-"], ["--help"]])
+def test_a_closed_standard_output_is_one_line(arguments: list[str]) -> None:
+    """What was printed was lost, with exit code 0; where bytes are written there was a traceback."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "streams.cli", *arguments],
+        stderr=subprocess.PIPE, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == ["gridclock: an output: cannot be written: Bad file descriptor"]
+
+
 def test_an_instant_after_the_last_year_is_refused(events: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["replay", str(events), "--until", "9999-12-31T23:59:59+00:00"]) == 2
     assert "lies after 2999" in capfd.readouterr().err
