@@ -102,6 +102,13 @@ class Checkpoint:
                 )
         for source, last in zip(sources, kept["ends"], strict=True):
             if isinstance(source, TopicSlice):
+                if source.last < last:
+                    raise ConfigError(
+                        f"{source.name} now ends at offset {source.last}, before {last}, so it is another topic of "
+                        "that name: remove the file, and begin anew",
+                        path=str(self.path),
+                        key="sources",
+                    )
                 source.last = last  # a topic may have grown
         began: int = kept["received"]
         return began

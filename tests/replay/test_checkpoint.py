@@ -248,6 +248,21 @@ def test_inputs_that_changed_or_are_read_otherwise_are_other_inputs(gridclock: R
     assert refused(mapping, of_topic(other))
 
 
+def test_a_topic_that_was_made_anew_is_another_input(tmp_path: Path) -> None:
+    """Verdicts came from what was read of the former one, and from waiting for offsets that the new one lacks."""
+    point = Checkpoint(tmp_path / "point")
+
+    def opened(last: int) -> TopicSlice:
+        source = TopicSlice(load_settings(), "orders", 0, 0, last)
+        point.open({}, [source], received=1)
+        return source
+
+    opened(5)
+    assert opened(8).last == 5  # it has grown
+    with pytest.raises(ConfigError, match="orders/0 now ends at offset 4, before 5, so it is another topic"):
+        opened(4)
+
+
 def test_standard_input_has_no_checkpoint(gridclock: Runner) -> None:
     ran = gridclock("replay", "-", "--checkpoint", gridclock.path / "point")
     assert ran.code == 2
