@@ -134,17 +134,31 @@ class Secret(Model):
         return self
 
 
+def check_address(value: str) -> None:
+    """Check that messages can be posted to an address, written in the file or kept as a secret.
+
+    Raises:
+        ValueError: without the address, which may be a secret.
+    """
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", parts.netloc)
+    except ValueError:  # brackets without an address of IPv6 in them
+        is_address = False
+    if not is_address:
+        raise ValueError("is no address; write http://... or https://..., or {env: NAME} or {file: PATH}")
+    try:
+        is_port = parts.port != 0
+    except ValueError:  # no number, or beyond 65535
+        is_port = False
+    if not is_port:
+        raise ValueError("has a port that is none; write for example https://desk.example:8443/alerts")
+
+
 def _plain_address(value: object) -> object:
     if isinstance(value, str):
+        check_address(value)
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", parts.netloc):
-            raise ValueError("is no address; write http://... or https://..., or {env: NAME} or {file: PATH}")
-        try:
-            is_port = parts.port != 0
-        except ValueError:  # no number, or beyond 65535
-            is_port = False
-        if not is_port:
-            raise ValueError("has a port that is none; write for example https://desk.example:8443/alerts")
         if parts.username or parts.password or parts.query:
             raise ValueError("an address with a user, a password or a query is a secret: name it by {env: NAME}")
     return value

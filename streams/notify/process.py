@@ -11,7 +11,6 @@ from typing import Final, assert_never
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from pydantic import SecretStr
 
 from schemas.subscriptions import (
     AlertmanagerChannel,
@@ -20,12 +19,13 @@ from schemas.subscriptions import (
     Secret,
     SubscriptionFile,
     WebhookChannel,
+    check_address,
 )
 from schemas.subscriptions import (
     Channel as ChannelSpec,
 )
 from streams.core.notices import NO_NAMES, Names
-from streams.errors import BrokerError
+from streams.errors import BrokerError, ConfigError
 from streams.kafka.acls import permissions_of
 from streams.kafka.admin import TopicSpec, ensure_topics
 from streams.kafka.connection import clock_of, kafka_options, permissions_at
@@ -108,8 +108,14 @@ def _open(
 
 
 def _address(url: str | Secret, key: str) -> str:
-    found = reveal(url, key=f"{key}.url") if isinstance(url, Secret) else SecretStr(url)
-    return found.get_secret_value()
+    if not isinstance(url, Secret):
+        return url
+    found = reveal(url, key=f"{key}.url").get_secret_value()
+    try:
+        check_address(found)
+    except ValueError as error:
+        raise ConfigError(f"what {url.env or url.file} holds {error}", key=f"{key}.url") from None
+    return found
 
 
 def topics_of(settings: Settings, file: SubscriptionFile) -> list[TopicSpec]:

@@ -122,6 +122,7 @@ def test_a_zone_that_only_the_operating_system_has_is_none(
             "channels.desk.secret: begins with whsec_",
         ),
         ({"kind": "people", "url": {"env": "DESK_SECRET"}}, "channels.desk.url: is not an address"),
+        (ALERTMANAGER | {"url": {"env": "DESK_SECRET"}}, "channels.desk.url: what DESK_SECRET holds is no address"),
     ],
 )
 def test_with_secrets_every_channel_is_opened(
