@@ -38,6 +38,8 @@ class Receiver:
     """By status: the header Retry-After."""
     date: str | None = None
     """The header Date, where it is not to be this machine's time."""
+    said: bytes = b""
+    """The body of every answer."""
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,8 +74,9 @@ def receiver(answers: Sequence[int] = (), *, certificate: Path | None = None, sl
                 self.send_header("Location", f"{state.url}/elsewhere")
             if answer in state.retry_after:
                 self.send_header("Retry-After", state.retry_after[answer])
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(state.said)))
             self.end_headers()
+            self.wfile.write(state.said)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nobody reads it."""

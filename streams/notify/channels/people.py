@@ -17,6 +17,7 @@ from streams.core.delivery_message import Delivery
 from streams.core.notices import NO_NAMES, Names, message_of
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
+from streams.notify.channels.robots import heed_answers
 
 for _name in ("apprise", "urllib3", "requests"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # their warnings quote addresses, which contain keys
@@ -45,6 +46,7 @@ class People:
         for service in self._apprise:
             # A digest may be longer than a service accepts; without splitting most refuse it or cut it off.
             service.overflow_mode = apprise.OverflowMode.SPLIT
+            heed_answers(service)
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Send it as one text; see ``Channel``."""
