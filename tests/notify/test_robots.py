@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -83,3 +84,36 @@ def test_a_message_that_a_robot_accepts_is_sent(monkeypatch: pytest.MonkeyPatch,
     assert answered(monkeypatch, scheme, said) is None
     refused = answered(monkeypatch, scheme, said, status=500)
     assert refused is not None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said", "most", "text"),
+    [
+        ("wecombot", b'{"errcode":0}', 2_048, "text"),
+        ("dingtalk", b'{"errcode":0}', 20_000, ""),
+        ("feishu", b'{"code":0}', 20_000, ""),
+        ("lark", b'{"code":0}', 20_000, ""),
+    ],
+)
+def test_a_long_chinese_digest_goes_in_parts_that_the_robot_takes_with_pauses_beyond_the_timeout(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, said: bytes, most: int, text: str
+) -> None:
+    count = 25 if scheme == "wecombot" else 100
+    orders = [f"WO{number:03d}" for number in range(count)]
+    events = tuple(alert(order, case=order, subject=("order", order + "超" * 100)) for order in orders)
+    with receiver() as hook:
+        hook.said = said
+        _lead_to(hook, monkeypatch)
+        people = People(SecretStr(f"{scheme}://{KEY}"), {"all": ALL}, 1_000_000, key="url")
+        for service in people._apprise:
+            service.request_rate_per_sec = 0.5
+        asyncio.run(people.deliver(Delivery("team", "all", "k", events, START)))
+    assert len(hook.received) > 2
+    parts = [json.loads(one.body) for one in hook.received]
+    sizes = [
+        len(part[text]["content"].encode()) if text else len(one.body)
+        for part, one in zip(parts, hook.received, strict=True)
+    ]
+    assert max(sizes) <= most
+    everything = json.dumps(parts)
+    assert [order for order in orders if order not in everything] == []

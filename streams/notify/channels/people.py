@@ -17,7 +17,7 @@ from streams.core.delivery_message import Delivery
 from streams.core.notices import NO_NAMES, Names, message_of
 from streams.errors import ConfigError
 from streams.notify.channels.contract import NotDelivered
-from streams.notify.channels.robots import heed_answers
+from streams.notify.channels.robots import prepare
 
 for _name in ("apprise", "urllib3", "requests"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # their warnings quote addresses, which contain keys
@@ -46,7 +46,7 @@ class People:
         for service in self._apprise:
             # A digest may be longer than a service accepts; without splitting most refuse it or cut it off.
             service.overflow_mode = apprise.OverflowMode.SPLIT
-            heed_answers(service)
+            prepare(service)
 
     async def deliver(self, delivery: Delivery, *, test: bool = False) -> None:
         """Send it as one text; see ``Channel``."""
@@ -56,14 +56,25 @@ class People:
         urgent = any(alert["kind"] in ("breach", "violation") for alert in alerts)
         kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._patience(len(title) + len(body))):
                 sent = await self._apprise.async_notify(title=title, body=body, notify_type=kind, body_format=_FORMAT)
         except TimeoutError as error:
-            raise NotDelivered("timeout", f"no answer in {self._timeout:g} s", again=True) from error
+            seconds = self._patience(len(title) + len(body))
+            raise NotDelivered("timeout", f"no answer in {seconds:g} s", again=True) from error
         except Exception as error:  # a fault in one of a hundred plug-ins must not stop the other channels
             raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
         if not sent:
             raise NotDelivered("refused", "the service refused it or could not be reached", again=True)
+
+    def _patience(self, length: int) -> float:
+        """The timeout, and the pauses that ``apprise`` makes before each part of a text of so many characters.
+
+        It cuts at ends of words and lines, so a part may be half as long as it might be.
+        """
+        pauses = [
+            (1 + 2 * length // max(1, service.body_maxlen)) * service.request_rate_per_sec for service in self._apprise
+        ]
+        return self._timeout + max(pauses)
 
     async def close(self) -> None:
         """Nothing to release."""

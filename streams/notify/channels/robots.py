@@ -20,6 +20,17 @@ _CODES: Final = {
 }
 """The member of the answer that is 0 where the message was accepted, by plug-in."""
 _REFUSED: Final = 502
+_LONGEST: Final = {
+    "apprise.plugins.wecombot": 600,
+    "apprise.plugins.dingtalk": 3_000,
+    "apprise.plugins.feishu": 4_500,
+    "apprise.plugins.lark": 3_000,
+}
+"""Characters of a message that fit whatever they are, by plug-in.
+
+WeCom takes 2,048 bytes, the others some 20,000 of the request, in which a Chinese character has 3 to 6; ``apprise``
+counts characters and cuts at as many as there may be bytes.
+"""
 
 
 class _Requests:
@@ -50,9 +61,10 @@ class _Requests:
         return found.get(self._member) if isinstance(found, dict) else None
 
 
-def heed_answers(service: object) -> None:
-    """Make the plug-in of a service of ``apprise`` fail where the answer's body says that it did."""
+def prepare(service: Any) -> None:
+    """Make a service of ``apprise`` cut texts to what its receiver takes, and fail where an answer's body says so."""
     name = type(service).__module__
+    service.body_maxlen = _LONGEST.get(name, service.body_maxlen)
     module: Any = sys.modules[name]
     if name in _CODES and not isinstance(module.requests, _Requests):
         module.requests = _Requests(module.requests, name.rpartition(".")[2], _CODES[name])
