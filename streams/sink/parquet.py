@@ -18,6 +18,7 @@ of its start changes ``started_at``, not the file, so that no reader finds a cas
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import sqlite3
@@ -119,7 +120,17 @@ class ParquetStore:
             # As in the database's migration: the cases are read again.
             self._state.execute("DELETE FROM offsets WHERE topic LIKE '%.cases'")
             self._state.execute(f"PRAGMA user_version = {VERSION}")
+        self._mark_missing(self._state)
         return VERSION - int(version)
+
+    def _mark_missing(self, state: sqlite3.Connection) -> None:
+        """Have the files made again that somebody else removed."""
+        for name, day in state.execute("SELECT DISTINCT name, day FROM rows").fetchall():
+            if not self._file(name, day).exists():
+                state.execute("INSERT OR IGNORE INTO changed VALUES (?, ?)", (name, day))
+
+    def _file(self, name: str, day: str) -> Path:
+        return self._directory / name / f"day={day}" / f"{name}.parquet"
 
     @property
     def _rows(self) -> sqlite3.Connection:
@@ -185,7 +196,7 @@ class ParquetStore:
             _put_in_place(pl.DataFrame(found, schema=_REFUSED, orient="row"), self._directory / "refused.parquet")
             return
         table: Table = "cases" if name == "cases" else "alerts"
-        path = self._directory / name / f"day={day}" / f"{name}.parquet"
+        path = self._file(name, day)
         frame = _frame(table, self._of_day(table, day))
         if frame.is_empty():
             path.unlink(missing_ok=True)
@@ -227,10 +238,17 @@ def _put_in_place(frame: pl.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Readers take what ends in .parquet, and Spark and Hive leave out what begins with a dot.
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as target:
-        frame.write_parquet(target)
-        target.flush()
-        os.fsync(target.fileno())
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    try:
+        # By Python: polars tells of a full disk as of a damaged file, and the sink would not wait for room.
+        with open(partial, "wb") as target:
+            target.write(content.getbuffer())
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

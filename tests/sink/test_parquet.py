@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -131,6 +132,39 @@ def test_what_a_crash_left_unwritten_is_written_by_the_next_start(
     assert [row["outcome"] for row in read(directory)] == ["met"]
     assert again.offsets() == {PLACE: 2}
     again.close()
+
+
+def test_where_there_is_no_room_for_a_file_the_sink_waits_and_leaves_no_piece_of_it(
+    store: ParquetStore, tmp_path: Path
+) -> None:
+    directory = tmp_path / "results"
+    store.write(batch(0, 1, case(outcome="running")))
+    store.settle()
+    store.write(batch(1, 2, case(outcome="met")))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(ParquetTarget.away):
+            store.settle()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in (directory / "cases" / "day=2026-03-02").iterdir()] == ["cases.parquet"]
+    assert [row["outcome"] for row in read(directory)] == ["running"]
+    store.settle()
+    assert [row["outcome"] for row in read(directory)] == ["met"]
+
+
+def test_files_that_somebody_removed_are_there_again_with_the_next_start(store: ParquetStore, tmp_path: Path) -> None:
+    directory = tmp_path / "results"
+    store.write(batch(0, 1, case(outcome="met")))
+    store.settle()
+    (path,) = directory.glob("cases/*/*.parquet")
+    path.unlink()
+    store.close()
+    again = opened(directory)
+    again.settle()
+    again.close()
+    assert [row["outcome"] for row in read(directory)] == ["met"]
 
 
 def test_an_older_directory_reads_the_cases_again_for_their_days(store: ParquetStore, tmp_path: Path) -> None:
