@@ -21,6 +21,9 @@ NETWORK: Final = {
     "tcp_user_timeout": 60_000,
 }  # fmt: skip
 
+_LOCK_SECONDS: Final = 20
+"""How long a statement waits for a table that somebody has locked; then the sink says so, and can be stopped."""
+
 
 def connection_options(settings: Settings) -> dict[str, Any]:
     """What libpq gets; the password apart from all that is ever printed.
@@ -61,6 +64,9 @@ class DatabaseTarget:
         psycopg.OperationalError,
         psycopg.InterfaceError,
         psycopg.errors.ReadOnlySqlTransaction,
+        # Limits of the server's, which end the session and are no operational errors.
+        psycopg.errors.IdleInTransactionSessionTimeout,
+        psycopg.errors.TransactionTimeout,
     )
     failed: tuple[type[Exception], ...] = (psycopg.Error,)
     afresh = "use another --schema, or drop this one"
@@ -96,6 +102,7 @@ class Database:
         self._schema_name = schema
         self._schema = sql.Identifier(schema)
         self._connection = psycopg.connect(**options, autocommit=True, row_factory=tuple_row)
+        self._connection.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
 
     def close(self) -> None:
         """End the session; what was not committed is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,10 +27,10 @@ from streams.kafka.child_process import ChildProcess
 from streams.kafka.threaded_producer import ThreadedProducer
 from streams.live.clock_partition import ClockPartition
 from streams.settings import load_settings
-from streams.sink.database import Database, connection_options
+from streams.sink.database import Database, DatabaseTarget, connection_options
 from streams.sink.rows import row_of
 from streams.sink.schema import MIGRATIONS
-from streams.sink.target import SinkError
+from streams.sink.target import Batch, SinkError
 from streams.wire.cloudevents import CloudEvents, encode
 from tests.integration.live import Children, until
 from tests.property.test_crashes import HOUR, Arrival
@@ -360,3 +361,27 @@ def test_a_schema_of_a_newer_program_is_refused_and_one_made_twice_is_the_same(p
             database.migrate()
     finally:
         database.close()
+
+
+@pytest.mark.broker
+def test_a_locked_table_and_a_limit_on_transactions_are_waited_for(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.sink.database._LOCK_SECONDS", 1)
+    target = DatabaseTarget(load_settings(database=postgres.address(), database_password=PASSWORD))
+    with postgres.connect() as other:
+        store = target.open()
+        store.migrate()
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE gridclock.offsets")
+        ending = threading.Timer(10, other.execute, ["ROLLBACK"])  # a sink that waits without end fails, not hangs
+        ending.start()
+        with pytest.raises(target.away, match="lock timeout"):
+            store.write(Batch(offsets={("g.cases", 0): (0, 1)}))
+        ending.cancel()
+        other.execute("ROLLBACK")
+        store.write(Batch(offsets={("g.cases", 0): (0, 1)}))
+        assert store.offsets() == {("g.cases", 0): 1}
+        store.close()
+    assert issubclass(psycopg.errors.IdleInTransactionSessionTimeout, target.away)
+    assert issubclass(psycopg.errors.TransactionTimeout, target.away)
