@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,10 +157,28 @@ def _converted(path: Path, raw: BinaryIO, columns: Sequence[str], convert: Calla
                 yield _table(target, columns, exact=True)
             finally:
                 target.flush()
-                convert(aside)
+                with _uninterrupted():
+                    convert(aside)
                 raw.seek(0, os.SEEK_END)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C meanwhile counts at the end: half a conversion is nothing, and its rows would be lost."""
+    held: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _kind(column: str) -> Kind:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import signal
 import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from streams.cli import run
+from streams.replay import results
 from streams.replay.results import ALERT_COLUMNS, CASE_COLUMNS
 from streams.workbook import write_workbook
 from tests.stories import wire
@@ -154,3 +157,16 @@ def test_an_excel_file_of_cases_is_not_read_back(tmp_path: Path, capsys: pytest.
     path.write_bytes(b"PK")
     assert run(["rules", "suggest", "--cases", str(path)]) == 2
     assert "JSON lines, CSV or Parquet" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_rows_become_a_workbook_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: Any, **more: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write_workbook(*given, **more)
+
+    monkeypatch.setattr(results, "write_workbook", interrupted)
+    with pytest.raises(KeyboardInterrupt), results.open_results(tmp_path / "cases.xlsx", ["rule"]) as target:
+        target.write_bytes(b"fee-5-minutes\n")
+    (partial,) = tmp_path.iterdir()
+    assert partial.name == "cases.xlsx.partial"
+    assert CalamineWorkbook.from_path(str(partial)).get_sheet_by_index(0).to_python() == [["rule"], ["fee-5-minutes"]]
