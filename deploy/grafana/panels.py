@@ -114,10 +114,11 @@ def grown(counter: str, window: str) -> str:
     """By how much each counter grew in a window that ends now, before grouping.
 
     ``increase`` leaves out the value with which a counter first appears, which is the first breach of a rule in a
-    place; so the whole value counts of those that were not there when the window began.
+    place; so the whole value counts of those that were not there when the window began, or that before a restart where
+    it is higher.
     """
     began = f"last_over_time({counter}[5m] offset {window})"  # one failed scrape is no absence
-    return f"(increase({counter}[{window}]) and {began} or last_over_time({counter}[{window}]) unless {began})"
+    return f"(increase({counter}[{window}]) and {began} or max_over_time({counter}[{window}]) unless {began})"
 
 
 def red_lines(window: str, by: str) -> str:

@@ -248,19 +248,29 @@ def test_a_city_has_its_name_before_its_code_or_the_code_alone(tmp_path: Path) -
 
 
 def test_old_red_lines_are_not_new_ones_where_a_scrape_failed_a_day_ago(tmp_path: Path) -> None:
+    red_lines_of_a_day("7x59 stale 7x1440", {1499: 0, 1500: 0}, tmp_path)
+
+
+def test_red_lines_of_a_day_outlast_a_restart_of_their_worker(tmp_path: Path) -> None:
+    """Of a counter that was not there when the day began, what it had before the restart counts at the least."""
+    red_lines_of_a_day("_x1500 40x10 stale 3x20", {1511: 40, 1530: 40}, tmp_path)
+
+
+def red_lines_of_a_day(values: str, expected: dict[int, int], directory: Path) -> None:
+    """What the wall shows in those minutes, of one worker's counter with these values, one a minute."""
     wall = json.loads((DEPLOY / "grafana" / "dashboards" / "en" / "wall.json").read_text("utf-8"))
     panel = next(one for one in wall["panels"] if one["title"] == "Red lines reported today")
     query = panel["targets"][0]["expr"].replace("$__range", "1d")
     labels = 'rule="two-inspectors", severity="red_line", city="3201", outcome="violated", instance="a"'
     case = {
         "interval": "1m",
-        "input_series": [{"series": f"gridclock_cases_ended_total{{{labels}}}", "values": "7x59 stale 7x1440"}],
+        "input_series": [{"series": f"gridclock_cases_ended_total{{{labels}}}", "values": values}],
         "promql_expr_test": [
-            {"expr": query, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": 0}]}
-            for minute in (1499, 1500)
+            {"expr": query, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
+            for minute, value in expected.items()
         ],
     }
-    promtool_passes(case, tmp_path)
+    promtool_passes(case, directory)
 
 
 def promtool_passes(case: dict[str, Any], directory: Path) -> None:
