@@ -107,9 +107,14 @@ class ParquetStore:
         """Make the state where it is missing; how many steps that took.
 
         Raises:
-            SinkError: where a newer program made it.
+            SinkError: where a newer program made it, or it is gone and files of days are there: these would be made
+                anew of what the topics still have.
         """
-        self._state = sqlite3.connect(self._directory / "state.sqlite", isolation_level=None)
+        path = self._directory / "state.sqlite"
+        left = None if path.exists() else next(self._directory.glob("*/day=*/*.parquet"), None)
+        if left is not None:
+            raise SinkError(f"{path} is gone, and {left} is there: restore it, or move the files of days away")
+        self._state = sqlite3.connect(path, isolation_level=None)
         (version,) = self._state.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise SinkError(

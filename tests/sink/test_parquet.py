@@ -188,6 +188,21 @@ def test_an_older_directory_reads_the_cases_again_for_their_days(store: ParquetS
     newer.close()
 
 
+def test_files_without_the_state_that_made_them_are_not_replaced(store: ParquetStore, tmp_path: Path) -> None:
+    """The topics may have less by now than the files have."""
+    directory = tmp_path / "results"
+    store.write(batch(0, 1, case()))
+    store.settle(is_end=True)
+    store.close()
+    (directory / "state.sqlite").unlink()
+    again = ParquetTarget(directory, 0).open()
+    with pytest.raises(SinkError, match=r"state.sqlite is gone, and .*cases.parquet is there: restore it"):
+        again.migrate()
+    again.close()
+    assert len(read(directory)) == 1
+    assert not (directory / "state.sqlite").exists()
+
+
 def test_one_process_owns_a_directory(store: ParquetStore, tmp_path: Path) -> None:
     other = ParquetTarget(tmp_path / "results", 0).open()
     assert not other.own()
