@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from streams.errors import BrokerError, ConfigError
-from streams.kafka.admin import TopicSpec, connected, copies_of, counted, partition_counts, partitions_of
+from streams.kafka.admin import TopicSpec, connected, copies_of, counted, partition_counts
 from streams.settings import TOPIC_PATTERN, Settings
 
 DAY_S: Final = 86_400
@@ -71,14 +71,16 @@ def check_unmapped(settings: Settings, topic: str, remedy: str = "") -> None:
         )
 
 
-def check_present(settings: Settings, topics: Iterable[str]) -> None:
+def check_present(settings: Settings, topics: Sequence[str]) -> None:
     """Refuse topics that do not exist: brokers may make one for a misspelled name, and nobody reads it.
 
     Raises:
         BrokerError: naming the topic.
     """
+    with connected(KafkaAdminClient, settings.bootstrap, settings.security()) as admin:
+        counts = partition_counts(admin, topics)
     for topic in topics:
-        if not partitions_of(settings.bootstrap, topic, security=settings.security()):
+        if topic not in counts:
             raise BrokerError(f"{settings.bootstrap}: no topic {topic}: nothing is sent (gridclock topics create)")
 
 
