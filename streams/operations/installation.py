@@ -42,6 +42,7 @@ _POLL_MS: Final = 500
 _COORDINATOR_SECONDS: Final = 20.0
 Found = TypeVar("Found")
 _COORDINATOR_OF_GROUP: Final = 0
+_OPTIONS: Final = {**READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
 _WORKER: Final = re.compile(r":\d+/")
 """Of the name of a group's member: a worker's client id is the host and port of its metrics."""
 
@@ -147,7 +148,7 @@ def observe(settings: Settings, now: int) -> Observation:
         committed = {part: found.offset for part, found in with_offsets.items() if found.offset >= 0}
         losses = {part: losses_of(found.metadata) for part, found in with_offsets.items()}
         changelog = _bytes_of(admin, settings.changelog_topic)
-    options = {**security, **READING, "max_partition_fetch_bytes": 8 * 1024 * 1024, "enable_auto_commit": False}
+    options = {**security, **_OPTIONS}
     with connected(KafkaConsumer, place, options) as consumer:
         # All topics, before anything is assigned: kafka-python only knows those of its first request.
         everything = [*logs, *inputs, *rows, *letters, *written]
@@ -199,11 +200,7 @@ def position_of(settings: Settings, partition: int) -> Position | None:
         BrokerError: where the brokers do not answer.
         StateError: where a newer version wrote it.
     """
-    options = {**settings.security(), **READING, "enable_auto_commit": False}
-    part = TopicPartition(settings.changelog_topic, partition)
-    with connected(KafkaConsumer, settings.bootstrap, options) as consumer:
-        begins, ends = consumer.beginning_offsets([part]), consumer.end_offsets([part])
-        return _positions(consumer, [part], begins, ends).get(partition)
+    return _present(settings, [TopicPartition(settings.changelog_topic, partition)]).get(partition)
 
 
 def rulebooks_of(settings: Settings) -> frozenset[str]:
@@ -212,15 +209,19 @@ def rulebooks_of(settings: Settings) -> frozenset[str]:
     That is where there is no state, no right to read it, or another version wrote it. One ends with ``CASES_MARK``
     where cases are written.
     """
-    topic, security = settings.changelog_topic, settings.security()
-    options = {**security, **READING, "enable_auto_commit": False, "max_partition_fetch_bytes": 8 * 1024 * 1024}
+    topic = settings.changelog_topic
     try:
-        parts = _parts(topic, {topic: partitions_of(settings.bootstrap, topic, security=security)})
-        with connected(KafkaConsumer, settings.bootstrap, options) as consumer:
-            found = _positions(consumer, parts, consumer.beginning_offsets(parts), consumer.end_offsets(parts))
+        count = partitions_of(settings.bootstrap, topic, security=settings.security())
+        found = _present(settings, _parts(topic, {topic: count}))
     except (StateError, BrokerError):
         return frozenset()
     return frozenset(one.rulebook for one in found.values() if one.rulebook is not None)
+
+
+def _present(settings: Settings, parts: list[TopicPartition]) -> dict[int, Position]:
+    """The rows of partitions of the state themselves, at present, by partition."""
+    with connected(KafkaConsumer, settings.bootstrap, {**settings.security(), **_OPTIONS}) as consumer:
+        return _positions(consumer, parts, consumer.beginning_offsets(parts), consumer.end_offsets(parts))
 
 
 def _parts(topic: str, counts: Mapping[str, int]) -> list[TopicPartition]:
