@@ -55,11 +55,11 @@ class People:
         title, body = message_of(alerts, subscription, delivery.level, names=self._names, test=test)
         urgent = any(alert["kind"] in ("breach", "violation") for alert in alerts)
         kind = apprise.NotifyType.WARNING if urgent else apprise.NotifyType.INFO
+        seconds = self._patience(len(title) + len(body))
         try:
-            async with asyncio.timeout(self._patience(len(title) + len(body))):
+            async with asyncio.timeout(seconds):
                 sent = await self._apprise.async_notify(title=title, body=body, notify_type=kind, body_format=_FORMAT)
         except TimeoutError as error:
-            seconds = self._patience(len(title) + len(body))
             raise NotDelivered("timeout", f"no answer in {seconds:g} s", again=True) from error
         except Exception as error:  # a fault in one of a hundred plug-ins must not stop the other channels
             raise NotDelivered("bad_answer", type(error).__name__, again=True) from error
