@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 import time
 
 import pytest
@@ -12,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from streams.cli import run
 from streams.live.metrics_server import Health, MetricsServer
+from tests.operations.answering import answering
 
 
 def test_health_says_what_the_worker_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,19 +46,9 @@ def test_health_says_what_the_worker_says(capsys: pytest.CaptureFixture[str]) ->
 def test_another_program_on_the_port_is_one_line(
     capsys: pytest.CaptureFixture[str], pieces: list[bytes], said: str
 ) -> None:
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                with server.accept()[0] as connection, contextlib.suppress(OSError):
-                    connection.recv(65_536)
-                    for piece in pieces:
-                        connection.sendall(piece)
-                        time.sleep(0.1)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=serve, daemon=True).start()
+    with answering(pieces, 0.1) as port:
         began = time.monotonic()
-        assert run(["health", "--metrics-port", str(server.getsockname()[1]), "--timeout", "1"]) == 1
+        assert run(["health", "--metrics-port", str(port), "--timeout", "1"]) == 1
         assert time.monotonic() - began < 3
     err = capsys.readouterr().err
     assert said in err
@@ -79,16 +67,8 @@ def test_another_program_on_the_port_is_one_line(
     ids=["no HTTP", "cut off", "no text", "a page"],
 )
 def test_status_of_another_program_is_one_line(capsys: pytest.CaptureFixture[str], answer: bytes, said: str) -> None:
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                with server.accept()[0] as connection, contextlib.suppress(OSError):
-                    connection.recv(65_536)
-                    connection.sendall(answer)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=serve, daemon=True).start()
-        assert run(["status", "--worker", f"127.0.0.1:{server.getsockname()[1]}"]) == 2
+    with answering([answer]) as port:
+        assert run(["status", "--worker", f"127.0.0.1:{port}"]) == 2
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
