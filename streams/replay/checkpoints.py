@@ -76,10 +76,13 @@ class Checkpoint:
             except OSError as error:
                 raise ConfigError(f"cannot be written: {error.strerror}", path=str(self.directory)) from error
             ends = [source.last if isinstance(source, TopicSlice) else None for source in sources]
+            records = [source.ends() if isinstance(source, TopicSlice) else None for source in sources]
             partial = self.path.with_name(self.path.name + ".partial")
             partial.unlink(missing_ok=True)
             partial.touch(mode=0o600)
-            partial.write_bytes(encode_json({"v": VERSION, "job": job, "ends": ends, "received": received}))
+            partial.write_bytes(
+                encode_json({"v": VERSION, "job": job, "ends": ends, "records": records, "received": received})
+            )
             partial.replace(self.path)
             return received
         try:
@@ -100,18 +103,26 @@ class Checkpoint:
                     path=str(self.path),
                     key=key,
                 )
-        for source, last in zip(sources, kept["ends"], strict=True):
+        records = kept.get("records", [None] * len(sources))  # earlier versions did not write them
+        for source, last, of_first_run in zip(sources, kept["ends"], records, strict=True):
             if isinstance(source, TopicSlice):
-                if source.last < last:
-                    raise ConfigError(
-                        f"{source.name} now ends at offset {source.last}, before {last}, so it is another topic of "
-                        "that name: remove the file, and begin anew",
-                        path=str(self.path),
-                        key="sources",
-                    )
-                source.last = last  # a topic may have grown
+                self._continue(source, last, of_first_run)
         began: int = kept["received"]
         return began
+
+    def _continue(self, source: TopicSlice, last: int, records: list[str] | None) -> None:
+        """Read as far as the first run, as a topic may have grown; ``records``: its ``ends`` then, where known."""
+        if source.last < last:
+            found = f"now ends at offset {source.last}, before {last}"
+        else:
+            source.last = last
+            found = "" if records in (None, source.ends()) else "now has other records at the same offsets"
+        if found:
+            raise ConfigError(
+                f"{source.name} {found}, so it is another topic of that name: remove the file, and begin anew",
+                path=str(self.path),
+                key="sources",
+            )
 
     def _clear(self) -> None:
         """Remove a directory that another run has left.

@@ -203,8 +203,15 @@ def test_a_checkpoint_of_events_that_were_read_otherwise_is_refused(
     assert gridclock(*arguments).code == 3
 
 
+class Slice(TopicSlice):
+    """Without a broker; ``tests/replay/test_topics.py`` has one."""
+
+    def ends(self) -> list[str]:
+        return [f"of {self.last}"]
+
+
 def of_topic(mapping: Path) -> TopicSlice:
-    source = TopicSlice(load_settings(), "orders", 0, 0, 5)
+    source = Slice(load_settings(), "orders", 0, 0, 5)
     source.mapping = load_mapping(mapping)
     return source
 
@@ -253,7 +260,7 @@ def test_a_topic_that_was_made_anew_is_another_input(tmp_path: Path) -> None:
     point = Checkpoint(tmp_path / "point")
 
     def opened(last: int) -> TopicSlice:
-        source = TopicSlice(load_settings(), "orders", 0, 0, last)
+        source = Slice(load_settings(), "orders", 0, 0, last)
         point.open({}, [source], received=1)
         return source
 
@@ -261,6 +268,14 @@ def test_a_topic_that_was_made_anew_is_another_input(tmp_path: Path) -> None:
     assert opened(8).last == 5  # it has grown
     with pytest.raises(ConfigError, match="orders/0 now ends at offset 4, before 5, so it is another topic"):
         opened(4)
+    kept = json.loads(point.path.read_bytes())
+    kept["records"] = [["of another"]]
+    point.path.write_text(json.dumps(kept), "utf-8")
+    with pytest.raises(ConfigError, match="orders/0 now has other records at the same offsets, so it is another"):
+        opened(8)
+    del kept["records"]  # as before
+    point.path.write_text(json.dumps(kept), "utf-8")
+    assert opened(8).last == 5
 
 
 def test_standard_input_has_no_checkpoint(gridclock: Runner) -> None:

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.core.instants import instant_us
-from streams.kafka.admin import TopicSpec, ensure_topics
+from streams.errors import ConfigError
+from streams.kafka.admin import TopicSpec, delete_topics, ensure_topics
 from streams.kafka.brokers import Broker
 from streams.kafka.threaded_producer import ThreadedProducer
+from streams.replay.checkpoints import Checkpoint
+from streams.replay.sources.topics import TopicSlice, topic_slices
 from streams.rulebooks.loader import load_rulebook
+from streams.settings import load_settings
 from tests.integration.live import LONG, Live
 from tests.replay import orders
 from tests.replay.runs import Runner, records_of
@@ -170,6 +174,34 @@ def test_a_topic_that_is_not_there_is_named(gridclock: Runner, kafka: Broker, pr
     ran = gridclock("replay", "--topic", f"{prefix}none", "--bootstrap", kafka.bootstrap)
     assert ran.code == 2
     assert f"no topic {prefix}none" in ran.err
+
+
+def test_a_checkpoint_knows_a_topic_made_anew_that_is_as_long(
+    kafka: Broker, prefix: str, lines: list[str], tmp_path: Path
+) -> None:
+    """By its first and last records; an end that has none (the mark of a transaction) is not waited for."""
+    topic, point = f"{prefix}a", Checkpoint(tmp_path / "point")
+
+    def opened() -> list[TopicSlice]:
+        slices = topic_slices(load_settings(bootstrap=kafka.bootstrap), [topic])
+        point.open({}, slices, received=1)
+        return slices
+
+    sent(kafka, topic, lines[:30], 2)
+    with closing(KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(topic, b"{}", partition=0).get(30)
+        producer.commit_transaction()
+    lasts = [part.last for part in opened()]
+    assert [len(part.ends()) for part in opened()] == [1, 2]
+    sent(kafka, topic, lines[30:60], 2)
+    grown = opened()
+    assert [part.last for part in grown] == lasts
+    delete_topics(kafka.bootstrap, [topic])
+    sent(kafka, topic, lines[::-1], 2)
+    with pytest.raises(ConfigError, match=f"{topic}/0 now has other records at the same offsets, so it is another"):
+        opened()
 
 
 STORY = """

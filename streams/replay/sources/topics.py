@@ -6,9 +6,10 @@ that reading a busy topic ends.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from kafka import TopicPartition
 
@@ -24,12 +25,15 @@ from streams.wire.mapping import MappedEvent, Place
 from streams.wire.records import arrival_of
 
 BATCH = 5_000
+FETCH: Final = 16 * 1024 * 1024
+FETCH_OF_ONE: Final = 64 * 1024
+"""Bytes to ask for where one record is wanted; a larger one comes, too."""
 _POLL_MS = 1_000
 _PATIENCE = 60
 """Consecutive empty polls after which a broker that should have more is given up."""
 
 
-def _consumer(settings: Settings) -> AbstractContextManager[Any]:
+def _consumer(settings: Settings, *, fetch: int = FETCH) -> AbstractContextManager[Any]:
     return consumer_of(
         settings.bootstrap,
         gapless=True,
@@ -37,7 +41,7 @@ def _consumer(settings: Settings) -> AbstractContextManager[Any]:
         group_id=None,
         isolation_level="read_committed",
         max_poll_records=BATCH,
-        max_partition_fetch_bytes=16 * 1024 * 1024,
+        max_partition_fetch_bytes=fetch,
     )
 
 
@@ -72,18 +76,37 @@ class TopicSlice:
         if self.first >= self.last:
             return
         with _consumer(self._settings) as consumer:
-            consumer.assign([self._tp])
-            consumer.seek(self._tp, self.first)
-            idle = 0
-            while consumer.position(self._tp) < self.last:
-                batch = consumer.poll(timeout_ms=_POLL_MS).get(self._tp, ())
-                idle = 0 if batch else idle + 1
-                if idle > _PATIENCE:
-                    raise BrokerError(f"{self.name}: nothing came after offset {consumer.position(self._tp)}")
-                for record in batch:
-                    if record.offset >= self.last:
-                        return
-                    yield from self._read(record)
+            for record in self._between(consumer, self.first):
+                yield from self._read(record)
+
+    def ends(self) -> list[str]:
+        """Digests of the first and the last record, which tell the topic from one that was made anew by its name.
+
+        Fewer where there is no record, or none at the last offset.
+
+        Raises:
+            BrokerError: as ``records``.
+        """
+        if self.first >= self.last:
+            return []
+        with _consumer(self._settings, fetch=FETCH_OF_ONE) as consumer:
+            found = [next(self._between(consumer, first), None) for first in (self.first, self.last - 1)]
+        return [_digest_of(record) for record in found if record is not None]
+
+    def _between(self, consumer: Any, first: int) -> Iterator[Any]:
+        """Kafka's records from ``first`` (inclusive) to ``last`` (exclusive)."""
+        consumer.assign([self._tp])
+        consumer.seek(self._tp, first)
+        idle = 0
+        while consumer.position(self._tp) < self.last:
+            batch = consumer.poll(timeout_ms=_POLL_MS).get(self._tp, ())
+            idle = 0 if batch else idle + 1
+            if idle > _PATIENCE:
+                raise BrokerError(f"{self.name}: nothing came after offset {consumer.position(self._tp)}")
+            for record in batch:
+                if record.offset >= self.last:
+                    return
+                yield record
 
     def _read(self, record: Any) -> Iterator[Record]:
         try:
@@ -97,6 +120,11 @@ class TopicSlice:
         place = Place.of_record(self._tp.partition, record.offset, arrival)
         for made in changes_of(self.mapping.rows, record.value, record.headers, place):
             yield record.offset, made.raw if isinstance(made, MappedEvent) else record.value or b"", made
+
+
+def _digest_of(record: Any) -> str:
+    parts = repr((record.offset, record.timestamp, record.key, record.value))
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = None) -> list[TopicSlice]:
