@@ -61,6 +61,7 @@ from streams.replay.results import (
     open_results,
 )
 from streams.replay.sources import Source
+from streams.replay.sources.file_states import grown_since, states_of
 from streams.replay.sources.opening import close_sources
 from streams.rulebooks.decoding import decoder_of
 from streams.rulebooks.loader import LoadedRulebook, catalogue_of_both, load_rulebook
@@ -285,6 +286,7 @@ class _Run:
         self.sources: list[Source] = sources_of(
             options.events, options.topics, mappings, (options.bootstrap, options.since), tables=options.tables
         )
+        self._states = states_of(self.sources)
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
         self._report: ReportFiles | None = None
         form = OutputForm(
@@ -336,6 +338,8 @@ class _Run:
         replay.on_dead_letter = on_dead_letter
         with progress(_total(self.sources), "reading", quiet=options.quiet) as moved, naming_errors(self._aside):
             replay.read(self.sources, moved)
+        for name in grown_since(self._states):
+            announce(f"note: {name} grew while it was read: of what was added, all, some or none is judged")
 
     def judge(self, files: ExitStack) -> bool:
         """Judge and write the alerts; whether it was interrupted: results so far are then in .partial files."""
