@@ -236,14 +236,16 @@ class _Search:
         """Every event about the subjects, in the order of arrival, with their copies only.
 
         Now it is also known whether the last event counts, at which time ends: if its id came with another instant too,
-        or was taken back, only a replay of all events knows.
+        or it corrects or is corrected, or was taken back, only a replay of all events knows.
         """
         found: list[Arrived] = []
         wanted = set(subjects)
         instants: set[int | None] = set()
         for event in self._events():
             if event.event_id == self._last:
-                instants.add(None if event.void and event.corrects is None else event.at)
+                instants.add(None if event.void or event.corrects is not None else event.at)
+            elif event.corrects == self._last:
+                instants.add(None)
             copies = [copy for copy in self._loaded.rulebook.copies_of(event) if copy[0] in wanted]
             copies += [
                 (subject, event)

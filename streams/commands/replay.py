@@ -178,8 +178,8 @@ def replay(options: _Options) -> int:
 
     EVENTS are files of JSON lines, plain, .gz or .zst ("-" is standard input), or, with --map, files of CSV, Excel
     (.xlsx, .xls), Parquet (also a directory), JSON of any shape, OCEL 2.0 or XES. Time ends at --until or --as-of, else
-    at the last event. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done, with or
-    without breaches; 2 for an invalid file or rulebook; 3 when done, but lines were refused.
+    at the last event that stands. Results are JSON lines, CSV, Parquet or .xlsx, by the file's name. Exits 0 when done,
+    with or without breaches; 2 for an invalid file or rulebook; 3 when done, but lines were refused.
 
     \b
     Examples:

@@ -17,6 +17,7 @@ from operator import itemgetter
 from streams.core.alerts import Alert, DueAlert, Subject
 from streams.core.event import Event
 from streams.core.history import again as one_of_two
+from streams.core.history import effective
 from streams.core.offline_engine import AT_ONCE, OfflineEngine
 from streams.core.records import JudgedCase
 from streams.core.rulebook import Rulebook
@@ -51,8 +52,22 @@ class Deduplicated:
 
     @property
     def last_at(self) -> int | None:
-        """The instant of the last event."""
-        return self.events[-1][2].at if self.events else None
+        """The instant of the last event that stands: a wrong date that was corrected is no time that has come."""
+        corrected: dict[Subject, list[Event]] = {}
+        for _, _, event, _, copies in self.events:
+            if event.corrects is not None or event.void:
+                corrected.update((subject, []) for subject, _ in copies)
+        if not corrected:
+            return self.events[-1][2].at if self.events else None
+        last: list[int] = []
+        for _, _, _, _, copies in self.events:
+            for subject, copy in copies:
+                if subject in corrected:
+                    corrected[subject].append(copy)
+                else:
+                    last.append(copy.at)
+        last += (standing[-1].at for standing, _ in map(effective, corrected.values()) if standing)
+        return max(last, default=None)
 
 
 def deduplicate(arrived: Iterable[Arrived]) -> Deduplicated:

@@ -2,7 +2,7 @@
 
 Events are sorted by the time at which they occurred, and the watermark advances as it would have live: to just before
 each event's instant, stopping at every due instant. The end of input is not the end of time: the replay ends at
-``until``, or at the last event's instant.
+``until``, or at the instant of the last event that stands.
 
 Three steps. ``read`` decodes every record and keeps the events that some rule watches (``reading``). ``judge`` takes
 them, at once where they fit into memory, else task by task (``judging``, ``runs``). ``alerts`` and ``cases`` then give

@@ -148,7 +148,10 @@ _RUNNING = {"event_id": "r1", "event_type": "counter.service_started", "order_id
 _OTHER = {**_RUNNING, "event_id": "o1", "order_id": "WO1"}
 _LATER = {"occurred_at": "2026-03-02T12:00:00+08:00", "recorded_at": "2026-03-02T12:00:00+08:00"}
 
+_CORRECTED = {**_OTHER, "event_id": "o2", "corrects": "o1", "occurred_at": "2026-03-02T09:01:00+08:00"}
 
+
+@pytest.mark.parametrize("how", [("auto",), ("python",), ("auto", "--jobs", "2"), ("python", "--memory", "64K")])
 @pytest.mark.parametrize(
     ("others", "end", "outcome"),
     [
@@ -164,17 +167,36 @@ _LATER = {"occurred_at": "2026-03-02T12:00:00+08:00", "recorded_at": "2026-03-02
         ),
         pytest.param([{**_OTHER, **_LATER, "version": [1], "void": True}], "09:00", "running", id="only taken back"),
         pytest.param(
-            [_OTHER, {**_OTHER, **_LATER, "event_id": "o2", "corrects": "o1", "void": True}], "12:00", "breached",
-            id="a correction",
+            [_OTHER, {**_OTHER, **_LATER, "event_id": "o2", "corrects": "o1", "void": True}], "09:00", "running",
+            id="corrected away",
+        ),
+        pytest.param([{**_OTHER, **_LATER}, _CORRECTED], "09:01", "running", id="a wrong date corrected"),
+        pytest.param(
+            [_CORRECTED, {**_OTHER, **_LATER}], "09:01", "running", id="corrected before it is read"
+        ),
+        pytest.param(
+            [{**_OTHER, **_LATER}, {**_CORRECTED, "void": True}], "09:00", "running", id="a wrong date corrected away"
+        ),
+        pytest.param(
+            [{**_OTHER, **_LATER}, _CORRECTED, {**_CORRECTED, "event_id": "o3", "corrects": "o2", "void": True}],
+            "12:00", "breached", id="its correction corrected away",
+        ),
+        pytest.param(
+            [_OTHER, {**_CORRECTED, **_LATER},
+             {**_CORRECTED, "event_id": "o3", "recorded_at": "2026-03-02T13:00:00+08:00"}],
+            "09:01", "running", id="a correction with a wrong date, followed by another",
+        ),
+        pytest.param(
+            [{**_OTHER, **_LATER}, {**_CORRECTED, "order_id": "WO3"}], "12:00", "breached", id="another order's id"
         ),
     ],
 )  # fmt: skip
 def test_time_ends_where_that_of_a_replay_ends(
-    gridclock: Runner, others: list[dict[str, object]], end: str, outcome: str
+    gridclock: Runner, others: list[dict[str, object]], end: str, outcome: str, how: tuple[str, ...]
 ) -> None:
-    """At the last event that counts, of whatever order it is."""
+    """At the last event that counts, of whatever order it is: a wrong date that was corrected is no time that came."""
     path, cases = gridclock.lines("events.jsonl", [_RUNNING, *others]), gridclock.path / "cases.jsonl"
-    gridclock("replay", path, "--cases", cases, "--quiet")
+    gridclock("replay", path, "--cases", cases, "--quiet", "--engine", *how)
     (replayed,) = [
         (case["as_of"][11:16], case["outcome"])
         for case in data_of(cases)

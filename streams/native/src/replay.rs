@@ -2,6 +2,7 @@
 
 use crate::alerts::{Alerts, WrittenCases};
 use crate::calendar::Days;
+use crate::corrections::effective;
 use crate::document::{Document, Fold, FoldEntry, Phrases, VERSION, Words};
 use crate::events::{Event, Field, Reader, Span, Val};
 use crate::groups::{Grouping, Groups};
@@ -407,8 +408,8 @@ impl Replay {
         span.of(&self.store)
     }
 
-    /// Leave subjects to Python in which an id is repeated with other content; the instant of the last event of all
-    /// that are not Python's so far.
+    /// Leave subjects to Python in which an id is repeated with other content; the instant of the last event that
+    /// stands of all that are not Python's so far.
     pub fn divide(&mut self) -> Option<i64> {
         let mut last = None;
         let mut repeated: Vec<Key> = Vec::new();
@@ -417,11 +418,24 @@ impl Replay {
             if self.groups().may_repeat[subject] && self.distinct_of(subject).is_none() {
                 repeated.push(self.key(subject));
             } else if !self.is_back(&self.back, subject) {
-                last = last.max(places.iter().map(|place| self.events[*place as usize].at).max());
+                let events = || places.iter().map(|place| &self.events[*place as usize]);
+                let read = events().map(|event| event.at).max();
+                let is_corrected = read > last && events().any(Event::is_correction);
+                last = last.max(if is_corrected { self.last_at(subject) } else { read });
             }
         }
         self.back.extend(repeated.into_iter().map(|key| (key, REPEATED)));
         last
+    }
+
+    /// The instant of the last event of a subject that stands; see `Deduplicated` in `streams/replay/judging.py`.
+    fn last_at(&self, subject: usize) -> Option<i64> {
+        let (mut events, _) = self.distinct_of(subject)?;
+        self.sort(&mut events);
+        let (kind, id) = self.grouping.keys[subject];
+        let whole = self.rulebook.subject((kind, self.text(id)), events, (&self.store, &self.fields), i64::MAX);
+        let known: Vec<usize> = (0..whole.events.len()).collect();
+        effective(&whole, &known).events.into_iter().map(|event| whole.at(event)).max()
     }
 
     /// The events of a subject without those that are repeated as they are, and the numbers of these; `None` where the
