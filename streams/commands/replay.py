@@ -286,7 +286,7 @@ class _Run:
         self.sources: list[Source] = sources_of(
             options.events, options.topics, mappings, (options.bootstrap, options.since), tables=options.tables
         )
-        self._states = states_of(self.sources)
+        self._states = states_of(options.events)
         self._checkpoint = None if options.checkpoint is None else Checkpoint(options.checkpoint)
         self._report: ReportFiles | None = None
         form = OutputForm(

@@ -13,7 +13,6 @@ import pytest
 
 from streams.errors import ConfigError
 from streams.replay.sources.file_states import grown_since, states_of
-from streams.replay.sources.opening import Mappings, open_sources
 from tests.integration.live import ROOT
 from tests.replay import orders
 from tests.replay.runs import Runner
@@ -80,21 +79,17 @@ def test_a_file_that_grew_gives_results_and_a_note(gridclock: Runner) -> None:
 
 def test_a_file_that_is_gone_was_read_to_its_end(gridclock: Runner) -> None:
     path = gridclock.file("events.jsonl", LINES)
-    sources = open_sources([str(path)])
-    states = states_of(sources)
+    states = states_of([str(path)])
     path.unlink()
     assert grown_since(states) == []
 
 
 def test_a_table_in_parts_is_as_each_of_its_files(gridclock: Runner) -> None:
-    mapping = gridclock.file(
-        "map.yaml", "constants: {event_type: repair.reported}\nfields: {order_id: id, occurred_at: id}\n"
-    )
     parts = [gridclock.path / "table" / f"part-{number}.parquet" for number in range(3)]
     parts[0].parent.mkdir()
     for part in parts:
         pl.DataFrame({"id": [part.name]}).write_parquet(part)
-    states = states_of(open_sources([str(parts[0].parent)], Mappings.load([mapping])))
+    states = states_of([str(parts[0].parent)])
     assert set(states) == set(map(str, parts))
     for part in parts[1:]:
         pl.DataFrame({"id": [1, 2, 3]}).write_parquet(part.with_suffix(".new"))

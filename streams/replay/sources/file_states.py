@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streams.errors import ConfigError
-from streams.replay.sources import Source
+from streams.files import STANDARD
 from streams.replay.sources.parquet import parquet_files
 
 
@@ -21,15 +21,15 @@ class FileState(NamedTuple):
     modified: int
 
 
-def states_of(sources: Iterable[Source]) -> dict[str, FileState]:
-    """The states of the regular files of all sources by name, of a directory each of its tables."""
-    names = [
-        name
-        for path in (Path(source.name) for source in sources)
-        for name in (parquet_files(str(path)) if path.is_dir() else [str(path)])
-        if Path(name).is_file()
+def states_of(names: Iterable[str]) -> dict[str, FileState]:
+    """The states of those that are regular files, by name; of a directory each of its tables."""
+    files = [
+        file
+        for name in names
+        for file in (parquet_files(name) if Path(name).is_dir() else [name])
+        if name != STANDARD and Path(file).is_file()
     ]
-    found = {name: _state_of(name) for name in names}
+    found = {name: _state_of(name) for name in files}
     return {name: state for name, state in found.items() if state is not None}
 
 
