@@ -194,7 +194,7 @@ def test_a_checkpoint_knows_a_topic_made_anew_that_is_as_long(
         producer.send(topic, b"{}", partition=0).get(30)
         producer.commit_transaction()
     lasts = [part.last for part in opened()]
-    assert [len(part.ends()) for part in opened()] == [1, 2]
+    assert [(part.name, len(part.ends())) for part in opened()] == [(f"{topic}/0", 1), (f"{topic}/1", 2)]
     sent(kafka, topic, lines[30:60], 2)
     grown = opened()
     assert [part.last for part in grown] == lasts

@@ -148,8 +148,8 @@ def topic_slices(settings: Settings, topics: Sequence[str], since: int | None = 
             if since is not None:
                 first = {**last, **_offsets(consumer, parts, -(-since // 1000))}
             found += [
-                TopicSlice(settings, topic, tp.partition, at, last[tp], removed=at == beginning[tp] != 0)
-                for tp, at in first.items()
+                TopicSlice(settings, topic, tp.partition, first[tp], last[tp], removed=first[tp] == beginning[tp] != 0)
+                for tp in parts  # what the broker answers is in any order
             ]
     return found
 
